@@ -1,0 +1,155 @@
+"""The commands. Nothing heavy is imported before a command needs it, so that help and mistakes answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bench import lazy_torch
+from bench.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from bench.grid import Grid
+
+KINDS = ("objectives", "datasets", "metrics", "networks", "optimizers", "experiments", "grids")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes are one line with the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise UserError(f"unknown {action.metavar or action.dest} {value!r}; {nearest(str(value), action.choices)}")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 well, 1 some run failed, 2 bad input, 128 + n stopped by signal n."""
+    words = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in words
+    try:
+        _check_flags(words)
+        arguments = _parser().parse_args(words)
+        lazy_torch.install()
+        command: Callable[[argparse.Namespace], int] = arguments.command
+        return command(arguments)
+    except UserError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        return 0
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"bench: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m bench",
+        description="Settle arguments about GAN objectives: train them on a grid, measure with floors and intervals.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = parser.add_subparsers(title="commands", metavar="command", required=True)
+
+    def add(name: str, function: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+        command.set_defaults(command=function)
+        return command
+
+    run = add("run", _run, "train what is missing of a grid, then write tables, figures and the page")
+    run.add_argument("--grid", required=True, type=Path, metavar="FILE", help="the grid file")
+    run.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/<grid name>)")
+    run.add_argument("--set", action="append", default=[], metavar="key=value", dest="overrides",
+                     help="set something in the grid, as in --set evaluate.emd_n=500; may be repeated")  # fmt: skip
+    run.add_argument("--seeds", type=int, metavar="N", help="how many seeds, in place of the grid's")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (default: auto)")
+    run.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core, or one for a GPU)")
+    run.add_argument("--way", choices=("auto", "loop", "vmap", "compiled"), default="auto",
+                     help="how replicas are stepped (default: auto, the fastest by measurement)")  # fmt: skip
+    run.add_argument("--dry-run", action="store_true", help="print the plan and its cost, and do nothing")
+    run.add_argument("--force", action="store_true", help="train again what has a record")
+    run.add_argument("--retry", choices=("failed",), help="train again the runs that failed")
+
+    report = add("report", _report, "rebuild tables, figures and the page from the records alone")
+    report.add_argument("folder", type=Path, metavar="DIR", help="results folder")
+    status = add("status", _status, "say how far a grid has come, from its results folder alone")
+    status.add_argument("folder", type=Path, metavar="DIR", help="results folder")
+    listing = add("list", _list, "list what a grid can name")
+    listing.add_argument("kind", nargs="?", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    check = add("check", _check, "validate a grid file without running it")
+    check.add_argument("file", type=Path, metavar="FILE", help="a grid file")
+    return parser
+
+
+def _check_flags(words: Sequence[str]) -> None:
+    """A wrong flag gets the nearest right one, which argparse does not offer."""
+    parser = _parser()
+    subparsers = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    command = next((word for word in words if word in subparsers.choices), None)
+    known = set((subparsers.choices[command] if command else parser)._option_string_actions) | {"--debug"}
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and flag not in known:
+            raise UserError(f"unknown flag {flag!r}; {nearest(flag, known)}")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from bench.grid import load_grid
+    from bench.launch.run import Options, run
+
+    grid = load_grid(arguments.grid, arguments.overrides, arguments.seeds)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError(f"--workers is a whole number from 1, not {arguments.workers}")
+    options = Options(
+        folder=arguments.out or Path("results") / grid.name,
+        device=arguments.device,
+        workers=arguments.workers,
+        way=None if arguments.way == "auto" else arguments.way,
+        dry=arguments.dry_run,
+        force=arguments.force,
+        retry=arguments.retry is not None,
+    )
+    return run(grid, options)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from bench.launch.run import rebuild
+
+    return rebuild(arguments.folder)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from bench.launch.status import status
+
+    print(status(arguments.folder))
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from bench.grid import load_grid
+
+    grid: Grid = load_grid(arguments.file)
+    print(f"{arguments.file}: good: {len(grid.cells):,} cells x {len(grid.seeds):,} seeds")
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from bench.listing import listing
+
+    kinds = [arguments.kind] if arguments.kind else KINDS
+    print("\n\n".join(listing(kind) for kind in kinds))
+    return 0

@@ -1,0 +1,231 @@
+"""What a data set must satisfy, and a mixture besides.
+
+Shape letters: n samples asked for, *E event, K modes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.contracts.common import Checks, check_randomness, close, require
+from datasets.base import Dataset, Mixture
+
+_SAMPLES = 20_000
+_SIGMAS = 6
+"""Bounds on sample statistics, in standard errors: one right sampler in 10^8 would fail, and the seed is fixed."""
+
+
+def check_settings(dataset: Dataset) -> None:
+    """A frozen dataclass with keyword-only settings, each with a default, that refuses numbers that are none."""
+    kind = type(dataset)
+    require(bool(dataclasses.is_dataclass(kind)), f"{kind.__name__} must be a dataclass of its settings")
+    fields = [field for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
+    try:
+        hash(dataset)
+    except TypeError:
+        raise AssertionError(f"{kind.__name__} must be frozen, with settings that can be hashed") from None
+    for field in fields:
+        require(
+            bool(field.kw_only),
+            f"the setting {field.name!r} must be keyword-only: @dataclass(frozen=True, kw_only=True)",
+        )
+        value = getattr(dataset, field.name)
+        try:
+            setattr(dataset, field.name, value)
+        except dataclasses.FrozenInstanceError:
+            pass
+        else:
+            raise AssertionError(f"{kind.__name__} must be frozen: its setting {field.name!r} can be changed")
+        for wrong in _wrong_values(value):
+            try:
+                dataclasses.replace(dataset, **{field.name: wrong})  # type: ignore[type-var]
+            except ValueError as error:
+                lines = str(error).splitlines()
+                plain = len(lines) == 1 and field.name in lines[0]
+                require(
+                    plain, f"the refusal of {field.name}={wrong!r} must be one line that names it, not {str(error)!r}"
+                )
+            else:
+                raise AssertionError(f"{field.name}={wrong!r} is accepted: __post_init__ must raise a ValueError")
+
+
+def _wrong_values(value: object) -> tuple[float, ...]:
+    """For a float what is not a number; for a count what is no count."""
+    if isinstance(value, float):
+        return (math.nan, math.inf)
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return (-value,)
+    return ()
+
+
+def check_samples(dataset: Dataset) -> None:
+    """Samples are [n, *E], float32, finite, for any n, each a draw of its own."""
+    event = dataset.event_shape
+    fine = isinstance(event, tuple) and all(isinstance(size, int) and size >= 1 for size in event)
+    require(fine, f"event_shape must be a tuple of positive whole numbers, not {event!r}")
+    for n in (1, 7, 64):
+        x = dataset.sample(n, torch.Generator().manual_seed(n))
+        words = f"{n} samples must be float32 of shape {[n, *event]}; they are {x.dtype} of shape {list(x.shape)}"
+        require(tuple(x.shape) == (n, *event) and x.dtype == torch.float32, words)
+        require(bool(x.isfinite().all()), "some samples are not finite")
+        require(x.device == torch.device("cpu"), f"a CPU generator must give CPU samples, not {x.device}")
+    require(bool((x != x[0]).any()), "64 samples are all the same")
+
+
+def check_sample_randomness(dataset: Dataset) -> None:
+    """Samples come from the generator given and from nothing else."""
+    check_randomness(lambda generator: dataset.sample(64, generator), "the sample")
+
+
+DATASET_CHECKS: Checks[Dataset] = {
+    "settings": check_settings,
+    "samples": check_samples,
+    "sample_randomness": check_sample_randomness,
+}
+"""What a data set must pass."""
+
+
+def check_modes(mixture: Mixture) -> None:
+    """Means [K, *E] and weights [K] in float64 on the CPU; the means distinct, the weights a distribution."""
+    means, weights = mixture.means(), mixture.weights()
+    for what, values in (("means", means), ("weights", weights)):
+        fine = values.dtype == torch.float64 and values.device == torch.device("cpu") and bool(values.isfinite().all())
+        require(fine, f"the {what} must be finite, float64, on the CPU; they are {values.dtype} on {values.device}")
+    require(tuple(means.shape[1:]) == mixture.event_shape, f"means of shape {list(means.shape)} are not [K, *E]")
+    require(tuple(weights.shape) == (len(means),), f"{len(means)} means have weights of shape {list(weights.shape)}")
+    require(bool((weights >= 0).all()), "a weight is negative")
+    require(abs(weights.sum().item() - 1) < 1e-12, f"the weights sum to {weights.sum().item()!r}, not to 1")
+    require(mixture.std > 0, f"std must be positive, not {mixture.std!r}")
+    apart = _separation(means)
+    require(apart > 1e-3 * mixture.std, f"two means coincide (they lie {apart:g} apart): {len(means)} modes are fewer")
+
+
+def check_std_refused(mixture: Mixture) -> None:
+    """A std that is not positive is refused."""
+    for wrong in (-mixture.std, 0.0):
+        try:
+            dataclasses.replace(mixture, std=wrong)  # type: ignore[type-var]
+        except ValueError:
+            continue
+        raise AssertionError(f"std={wrong} is accepted: __post_init__ must raise a ValueError")
+
+
+def check_law(mixture: Mixture) -> None:
+    """Samples follow the mixture that means, std and weights say.
+
+    Looked at: along some axes and directions mean, variance and the whole law; where modes lie apart, the share of each
+    and the law around it.
+    """
+    from scipy import stats
+
+    means, weights = mixture.means().flatten(1), mixture.weights()
+    generator = torch.Generator().manual_seed(7)
+    x = mixture.sample(_SAMPLES, generator).double().flatten(1)
+    axes = x.shape[1]
+    oblique = torch.randn(4, axes, generator=generator, dtype=torch.float64)
+    directions = torch.cat([torch.eye(axes, dtype=torch.float64)[:4], oblique / oblique.norm(dim=1, keepdim=True)])
+    for direction in directions:
+        points, centres = x @ direction, means @ direction
+        mean = weights @ centres
+        variance = weights @ (centres - mean).square() + mixture.std**2
+        where = f"along the direction {[round(part, 3) for part in direction[:4].tolist()]}"
+        _check_mean(points, mean.item(), f"the samples' mean {where}")
+        _check_mean((points - mean).square(), variance.item(), f"the samples' variance {where}")
+
+        def cdf(at: Any, centres: torch.Tensor = centres) -> Any:
+            return stats.norm.cdf(at[:, None], centres.numpy(), mixture.std) @ weights.numpy()
+
+        _check_law(points, cdf, f"the samples {where} do not follow the mixture")
+    if _separation(means) > 12 * mixture.std:
+        nearest = torch.cdist(x, means).argmin(1)
+        for k, weight in enumerate(weights.tolist()):
+            _check_mean((nearest == k).double(), weight, f"the share of samples in mode {k}")
+        _check_normal((x - means[nearest]) / mixture.std, "samples around their modes")
+
+
+def check_sample_modes(mixture: Mixture) -> None:
+    """A sample from a named mode is normal around that mode's mean, in the order asked for."""
+    means = mixture.means()
+    modes = torch.arange(len(means)).repeat(-(-_SAMPLES // len(means))).flip(0)
+    x = mixture.sample_modes(modes, torch.Generator().manual_seed(3))
+    words = f"samples of {len(modes)} modes must be float32 of shape {[len(modes), *mixture.event_shape]}"
+    require(
+        tuple(x.shape) == (len(modes), *mixture.event_shape) and x.dtype == torch.float32,
+        f"{words}; they are {x.dtype} of shape {list(x.shape)}",
+    )
+    z = ((x.double() - means[modes]) / mixture.std).flatten(1)
+    far = z.abs().max().item()
+    require(far < 9, f"a sample lies {far:.3g} std from the mean of its mode along one axis")
+    _check_normal(z, "samples of named modes")
+    check_randomness(lambda generator: mixture.sample_modes(modes, generator), "the sample of named modes")
+
+
+def _check_mean(values: torch.Tensor, expected: float, what: str) -> None:
+    """The mean of independent values [n] is what it should be, within a bound from their own spread."""
+    mean = values.mean().item()
+    bound = _SIGMAS * values.std().item() / math.sqrt(len(values)) + 1e-6 * abs(expected)
+    require(abs(mean - expected) <= bound, f"{what} is {mean:.4g}, not {expected:.4g}")
+
+
+def _check_law(values: torch.Tensor, cdf: Any, words: str) -> None:
+    from scipy import stats
+
+    p = float(stats.kstest(values.numpy(), cdf).pvalue)
+    require(p > 1e-8, f"{words} (Kolmogorov-Smirnov p = {p:.1g})")
+
+
+def _check_normal(z: torch.Tensor, what: str) -> None:
+    """z [n, axes] is standard normal throughout."""
+    _check_mean(z.flatten(), 0.0, f"the mean of {what}, in std,")
+    _check_mean(z.square().flatten(), 1.0, f"the variance of {what}, in std^2,")
+    _check_law(z.flatten()[: 2 * _SAMPLES], "norm", f"{what} are not normal")
+
+
+def check_log_prob(mixture: Mixture) -> None:
+    """The log density equals scipy's, near the modes and far from them, and the density integrates to 1."""
+    from scipy import special, stats
+
+    means, weights = mixture.means().flatten(1), mixture.weights()
+    generator = torch.Generator().manual_seed(11)
+    near = mixture.sample(200, generator).double()
+    far = near + 50 * mixture.std * torch.randn(near.shape, generator=generator, dtype=torch.float64)
+    x = torch.cat([near, far, near + 1e3])
+    ours = mixture.log_prob(x)
+    require(tuple(ours.shape) == (len(x),), f"log_prob of {len(x)} points has shape {list(ours.shape)}, not [n]")
+    normals = [stats.multivariate_normal(mean.numpy(), mixture.std**2).logpdf(x.flatten(1).numpy()) for mean in means]
+    theirs = special.logsumexp(np.stack(normals, 1), axis=1, b=weights.numpy())
+    close(
+        ours.double(), torch.as_tensor(theirs), "log_prob differs from the mixture's log density", rtol=1e-6, atol=1e-6
+    )
+
+    # Importance sampling from the same modes, wider by as much as keeps the ratio's variance small in any dimension.
+    wide = mixture.std * math.sqrt(1 + 1 / math.sqrt(means.shape[1]))
+    modes = torch.multinomial(weights, _SAMPLES, replacement=True, generator=generator)
+    y = means[modes] + wide * torch.randn(_SAMPLES, means.shape[1], generator=generator, dtype=torch.float64)
+    squares = torch.cdist(y, means, compute_mode="donot_use_mm_for_euclid_dist").square() / wide**2
+    proposal = torch.logsumexp(weights.log() - squares / 2, 1) - means.shape[1] * math.log(
+        wide * math.sqrt(2 * math.pi)
+    )
+    ratio = (mixture.log_prob(y.reshape(_SAMPLES, *mixture.event_shape)).double() - proposal).exp()
+    _check_mean(ratio, 1.0, "the integral of the density")
+
+
+def _separation(means: torch.Tensor) -> float:
+    """The least distance between two means; infinite for a single one."""
+    flat = means.flatten(1)
+    return torch.nn.functional.pdist(flat).min().item() if len(flat) > 1 else math.inf
+
+
+MIXTURE_CHECKS: Checks[Mixture] = {
+    "modes": check_modes,
+    "std_refused": check_std_refused,
+    "law": check_law,
+    "sample_modes": check_sample_modes,
+    "log_prob": check_log_prob,
+}
+"""What a mixture must pass as well."""

@@ -1,0 +1,74 @@
+"""What is left to do in a results folder, cut into units of work.
+
+A unit that an earlier command began is taken up again as it was, with the same runs: what a run computes may depend in
+its last bits on the runs beside it, and a resumed run ends bit-equal to an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cell import Cell, Run, Unit, cut
+from bench.experiments import EXPERIMENTS
+
+WORK = "work"
+
+LARGEST: Mapping[str, int] = {"cpu": 16, "cuda": 256}
+"""Most replicas in a unit, by device: where a CPU's gain from batching has levelled off."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units to do, the longest first, and how many runs are finished."""
+
+    units: tuple[Unit, ...]
+    finished: int
+    total: int
+
+
+def make_plan(runs: Iterable[Run], folder: Path, done: set[str], *, device: str, workers: int) -> Plan:
+    """The plan for those of the runs that are not done."""
+    runs = list(runs)
+    missing = {run.id: run for run in runs if run.id not in done}
+    everything = {run.id: run for run in runs}
+    units = []
+    for path in sorted((folder / WORK).glob("*/unit.json")) if missing else ():
+        unit = _restore(path, everything)
+        if unit is not None and any(run.id in missing for run in unit.runs):
+            units.append(unit)
+            for run in unit.runs:
+                missing.pop(run.id, None)
+    units += cut(list(missing.values()), _group_key, LARGEST[device], workers - len(units))
+    order = sorted(units, key=lambda unit: (-work(unit), unit.id))
+    return Plan(tuple(order), len(runs) - sum(run.id not in done for run in runs), len(runs))
+
+
+def work(unit: Unit) -> float:
+    """Rough number of floating-point operations of a unit."""
+    return sum(EXPERIMENTS[unit.experiment].work(run.cell.settings) for run in unit.runs)
+
+
+def remember(unit: Unit, folder: Path) -> Path:
+    """Make the unit's own folder, with its composition in it."""
+    from bench.records import publish_bytes
+
+    path = folder / WORK / unit.id
+    path.mkdir(parents=True, exist_ok=True)
+    if not (path / "unit.json").exists():
+        publish_bytes(json.dumps([run.id for run in unit.runs]).encode(), path / "unit.json")
+    return path
+
+
+def _restore(path: Path, known: Mapping[str, Run]) -> Unit | None:
+    try:
+        unit = Unit(tuple(known[run_id] for run_id in json.loads(path.read_text())))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # of another grid, or damaged: the runs are planned anew
+    return unit if unit.id == path.parent.name else None
+
+
+def _group_key(cell: Cell) -> str:
+    return cell.experiment + EXPERIMENTS[cell.experiment].group(cell.settings)

@@ -1,0 +1,235 @@
+"""The main job: plan what is missing of a grid, launch it, report."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import lazy_torch, provenance, records
+from bench.cell import SCHEMA_VERSION
+from bench.engine import Way
+from bench.errors import UserError
+from bench.grid import Grid
+from bench.launch.plan import WORK, Plan, make_plan, work
+
+LOCK = ".lock"
+SUMMARY = "summary.json"
+FAILED = frozenset({"failed", "oom", "timeout", "killed"})
+
+RATE = 2.5e10
+"""Floating-point operations per second that one core is taken to do in plans: a guess that is right within a factor
+of about 3; the time left that a run itself shows is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a grid is run."""
+
+    folder: Path
+    device: str = "auto"
+    workers: int | None = None
+    way: Way | None = None
+    dry: bool = False
+    force: bool = False
+    retry: bool = False
+
+
+def run(grid: Grid, options: Options) -> int:
+    """Train what is missing, then report; gives the exit code."""
+    console = Console(soft_wrap=True)
+    device = _device(options.device)
+    workers = options.workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
+    if options.dry:
+        plan = make_plan(grid.runs(), options.folder, _done(options), device=device, workers=workers)
+        console.print(_words(grid, plan, workers), markup=False, highlight=False)
+        return 0
+    _make(options.folder)
+    with _locked(options.folder):
+        _clear(grid, options)
+        plan = make_plan(grid.runs(), options.folder, _done(options), device=device, workers=workers)
+        console.print(_words(grid, plan, workers), markup=False, highlight=False)
+        if plan.units or not (options.folder / records.MANIFEST).exists():
+            _write_manifest(grid, options, device)
+        if plan.units:
+            code = _launch(plan, grid, options, device, workers, console)
+            if code:
+                return code
+            shutil.rmtree(options.folder / WORK, ignore_errors=True)
+        return _report(options.folder, console)
+
+
+def rebuild(folder: Path) -> int:
+    """Make the report again from the records alone."""
+    records.load_manifest(folder)
+    (folder / SUMMARY).unlink(missing_ok=True)
+    return _report(folder, Console(soft_wrap=True))
+
+
+def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int, console: Console) -> int:
+    from bench.launch.local import Interrupted, launch
+    from bench.launch.progress import Display
+    from bench.launch.worker import Orders
+
+    orders = Orders(
+        folder=options.folder.resolve(), grid=grid.name, device=device, way=options.way, provenance=_columns(device)
+    )
+    try:
+        with Display(plan.units, console) as display:
+            launch(plan.units, orders, workers=workers, display=display)
+    except Interrupted as stop:
+        console.print(
+            f"stopped by {stop}; finished runs are published and the same command goes on from here",
+            markup=False, highlight=False,
+        )  # fmt: skip
+        return 128 + stop.number
+    return 0
+
+
+def _report(folder: Path, console: Console) -> int:
+    """Tables, figures and the page, unless the records are the same as those that the present ones were made from."""
+    path, seen = folder / SUMMARY, _fingerprint(folder)
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        summary = {}
+    if summary.get("records") != seen:
+        lazy_torch.withdraw()
+        from bench.report import build
+
+        built = build(folder)
+        text = "\n\n".join([*map(str, built.errors), *built.tables, str(built.outcomes)])
+        summary = {"records": seen, "text": text, "failed": built.outcomes.failed}
+        records.publish_bytes(json.dumps(summary, indent=1).encode(), path)
+    console.print(summary["text"], markup=False, highlight=False)
+    console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
+    if summary["failed"]:
+        advice = f"{summary['failed']} runs failed; why is in {folder / 'logs'}; --retry failed tries them again"
+        console.print(f"bench: {advice}", markup=False, highlight=False)
+    return 1 if summary["failed"] else 0
+
+
+def _fingerprint(folder: Path) -> str:
+    """Of the records' names and sizes, and of the manifest; quick, and the same after a clone."""
+    digest = hashlib.sha256((folder / records.MANIFEST).read_bytes())
+    for entry in sorted(os.scandir(folder / records.RUNS), key=lambda entry: entry.name):
+        if entry.name.endswith(".parquet"):
+            digest.update(f"{entry.name} {entry.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def _device(wanted: str) -> str:
+    """``cuda`` where it is asked for or there; torch is loaded only where its CUDA libraries are installed."""
+    if wanted == "cpu" or (wanted == "auto" and not Path("/dev/nvidiactl").exists()):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise UserError("--device cuda: torch finds no CUDA device here; leave the flag out to use the CPU")
+    return "cpu"
+
+
+def _columns(device: str) -> dict[str, Any]:
+    if device == "cuda":
+        import torch
+
+        name = torch.cuda.get_device_name()
+    else:
+        name = provenance.processor()
+    return {
+        "device": device,
+        "device_name": name,
+        "torch_version": metadata.version("torch"),
+        **provenance.code(),
+        "deterministic": device == "cpu",
+    }
+
+
+def _make(folder: Path) -> None:
+    try:
+        (folder / records.RUNS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make the results folder ({error.strerror}); choose one with --out") from None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One driver at a time on a folder; the lock goes with the process, however it ends."""
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another run is at work here; wait for it, or choose --out") from None
+        yield
+
+
+def _done(options: Options) -> set[str]:
+    return set() if options.force and options.dry else records.finished(options.folder)
+
+
+def _clear(grid: Grid, options: Options) -> None:
+    """Remove the records that are to be made again."""
+    if not (options.force or options.retry):
+        return
+    again = {run.id for run in grid.runs()}
+    if options.retry:
+        frame, _ = records.load(options.folder, again)
+        last = frame.drop_duplicates("run_id", keep="last")
+        again = set(last["run_id"][last["status"].isin(FAILED)])
+    else:
+        shutil.rmtree(options.folder / WORK, ignore_errors=True)
+    for run_id in again:
+        (options.folder / records.RUNS / f"{run_id}.parquet").unlink(missing_ok=True)
+
+
+def _write_manifest(grid: Grid, options: Options, device: str) -> None:
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "grid": grid.name,
+        "grid_source": grid.source,
+        "overrides": list(grid.overrides),
+        "cells": [{"cell_id": cell.id, "settings": cell.settings, "seeds": list(grid.seeds)} for cell in grid.cells],
+        **provenance.code(),
+        "versions": provenance.versions(),
+        "device": device,
+        "command": ["python", "-m", "bench", *_command(sys.argv[1:])],
+    }
+    records.publish_bytes(json.dumps(manifest, indent=1).encode(), options.folder / records.MANIFEST)
+
+
+def _command(words: list[str]) -> list[str]:
+    """The words of the command, with absolute paths cut to their last part: a manifest tells no folder names."""
+    return [Path(word).name if word.startswith("/") else word for word in words]
+
+
+def _words(grid: Grid, plan: Plan, workers: int) -> str:
+    """The plan as a person reads it."""
+    lines = [f"{grid.name}: {len(grid.cells):,} cells x {len(grid.seeds):,} seeds = {plan.total:,} runs"]
+    if plan.finished:
+        lines[0] += f", {plan.finished:,} of them done"
+    if not plan.units:
+        return lines[0]
+    runs = sum(len(unit.runs) for unit in plan.units)
+    flops = sum(work(unit) for unit in plan.units)
+    lines.append(f"to do: {runs:,} runs in {len(plan.units):,} units on {min(workers, len(plan.units))} processes")
+    hours = flops / RATE / min(workers, len(plan.units)) / 3600
+    spell = f"{hours:.1f} h" if hours >= 1.5 else f"{max(1, round(60 * hours))} min"
+    lines.append(f"cost: {flops:.1e} floating-point operations in matrix products; training takes roughly {spell}")
+    counts = Counter(f"{unit.runs[0].cell.label} x {len(unit.runs)}" for unit in plan.units)
+    shown = [f"  {words}" + (f"  ({count} units)" if count > 1 else "") for words, count in counts.most_common(40)]
+    more = [f"  and {len(counts) - 40} more kinds of unit"] if len(counts) > 40 else []
+    return "\n".join([*lines, *shown, *more])

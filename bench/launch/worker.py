@@ -1,0 +1,168 @@
+"""A worker: a process that does one unit after another, with an evaluator process beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from bench import records
+from bench.cell import Run, Unit
+from bench.engine import Way
+from bench.experiments import EXPERIMENTS, Context, Result, Stopped
+from bench.experiments.base import identity_row
+from bench.launch.plan import remember
+
+LOGS = "logs"
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """What a worker is told once."""
+
+    folder: Path
+    grid: str
+    device: str
+    way: Way | None
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Which share of the unit at hand is done."""
+
+    share: float
+
+
+@dataclass(frozen=True)
+class Saying:
+    """Something that a person should know once."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The unit at hand has ended: each of its runs has a record, with this status."""
+
+    statuses: Sequence[str]
+    message: str = ""
+
+
+class Quit:
+    """To a worker: save what you have, and end."""
+
+
+def serve(line: Connection, orders: Orders, index: int) -> None:
+    """Do the units that come over the line until ``Quit`` or the other end is gone."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver says what to do
+    _log_to(orders.folder / LOGS / f"worker-{index}.log")
+    import torch
+
+    torch.set_num_threads(1)
+    # Adam's squares of small gradients are denormal numbers, which cost a CPU a hundred times; below 1e-38 they are 0.
+    torch.set_flush_denormal(True)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_become_evaluator) as evaluator:
+        with contextlib.suppress(EOFError, BrokenPipeError):
+            while isinstance(unit := line.recv(), Unit):
+                done = _do(unit, orders, evaluator, line)
+                if done is None:
+                    break
+                line.send(done)
+        evaluator.shutdown(wait=False, cancel_futures=True)
+
+
+def _do(unit: Unit, orders: Orders, evaluator: ProcessPoolExecutor, line: Connection) -> Done | None:
+    work = remember(unit, orders.folder)
+    context = Context(
+        work=work,
+        device=orders.device,
+        way=orders.way,
+        evaluator=evaluator,
+        progress=lambda share: line.send(Progress(share)),
+        stopping=line.poll,  # the only thing that comes while a unit is at hand is Quit, or the end of the line
+        say=lambda text: line.send(Saying(text)),
+    )
+    try:
+        results = EXPERIMENTS[unit.experiment].run(unit, context)
+        message = ""
+    except Stopped:
+        return None
+    except BrokenProcessPool:
+        traceback.print_exc()
+        sys.exit(1)  # the evaluator was killed: the unit begins again from its last checkpoint, with a new worker
+    except Exception as error:
+        traceback.print_exc()
+        status = "oom" if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" else "failed"
+        message = first_line(error)
+        results = failures(unit, status, message)
+    publish(results, orders)
+    shutil.rmtree(work)
+    return Done([result.rows[-1]["status"] for result in results], message)
+
+
+def publish(results: Sequence[Result], orders: Orders) -> None:
+    """Write what is missing; the record comes last, since it is what says that a run is finished."""
+    import pandas as pd
+
+    there = records.finished(orders.folder)
+    for result in results:
+        if result.run.id in there:
+            continue
+        if result.samples:
+            records.publish_samples(result.samples, orders.folder, result.run.id)
+        rows = [{"grid": orders.grid, **row, **orders.provenance} for row in result.rows]
+        records.publish(pd.DataFrame(rows), orders.folder)
+
+
+def failures(unit: Unit, status: str, message: str) -> list[Result]:
+    """One row a run that could not be finished."""
+
+    def row(run: Run) -> dict[str, Any]:
+        return {**identity_row(run), "step": 0, "status": status, "message": message}
+
+    return [Result(run, [row(run)]) for run in unit.runs]
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, on one line of at most 300 characters."""
+    text = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+
+
+def die_with_parent() -> None:
+    """On Linux, ask to be killed when the parent dies, so that no orphan goes on computing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        parent = multiprocessing.parent_process()
+        if parent is not None and os.getppid() != parent.pid:  # it died before it could be asked
+            os._exit(1)
+
+
+def _become_evaluator() -> None:
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(10)  # training goes first; what it leaves of the cores is for the solves
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)

@@ -1,0 +1,77 @@
+"""What is read from samples: a metric a file, and their table. Needs numpy; scipy and POT load with the first value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import nearest
+from bench.metrics.base import FLOOR, Array, Column, Metric, Modes
+from bench.metrics.emd import METRIC as EMD
+from bench.metrics.modes import METRIC as MODES
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (MODES, EMD)}
+
+
+class Measurement(NamedTuple):
+    """What metrics say of a sample, and what they cost."""
+
+    values: dict[str, float]
+    """A number a column."""
+    seconds: dict[str, float]
+    """Wall time a metric; the first in a process includes loading its libraries."""
+
+
+def compute_all(
+    names: Iterable[str],
+    points: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    modes: Modes | None,
+    settings: Mapping[str, Any],
+) -> Measurement:
+    """The named metrics of points [N, *E] against reference [M, *E], computed in float64 over flattened events.
+
+    ``settings`` are those of all metrics in one block; what it leaves out has the metric's default. ``ValueError``
+    where a setting is of no metric, events differ in size, samples are none, or the modes are needed and not known.
+    """
+    known = {field.name for metric in METRICS.values() for field in fields(metric.settings)}
+    for key in settings.keys() - known:
+        raise ValueError(f"no metric has the setting {key!r}; {nearest(key, known)}")
+    x, y = _flat(points), _flat(reference)
+    if not x.size or x.shape[1] != y.shape[1]:
+        raise ValueError(f"samples of one size are compared, and some of each, not {x.shape} and {y.shape}")
+    values: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    for name in names:
+        metric = METRICS[name]
+        if metric.needs_modes and modes is None:
+            raise ValueError(f"the metric {name!r} needs data whose modes are known")
+        own = metric.settings(**{f.name: settings[f.name] for f in fields(metric.settings) if f.name in settings})
+        start = perf_counter()
+        values |= metric.compute(x, y, modes, own)
+        seconds[name] = perf_counter() - start
+    return Measurement(values, seconds)
+
+
+def as_floor(values: Mapping[str, float]) -> dict[str, float]:
+    """The values of fresh real samples under the names of their floor columns; what has no direction has no floor."""
+    columns = all_columns()
+    return {f"{name}{FLOOR}": value for name, value in values.items() if columns[name].direction != "none"}
+
+
+def all_columns() -> dict[str, Column]:
+    """Every column of every metric, in the order of the table."""
+    return {name: column for metric in METRICS.values() for name, column in metric.columns.items()}
+
+
+def _flat(samples: npt.ArrayLike) -> Array:
+    array = np.asarray(samples, dtype=np.float64)
+    return array.reshape(len(array), -1) if array.size else np.empty((0, 0))
+
+
+__all__ = ["FLOOR", "METRICS", "Column", "Measurement", "Metric", "Modes", "all_columns", "as_floor", "compute_all"]

@@ -1,0 +1,158 @@
+"""Optimisers as pure functions of one replica, with every setting a tensor, so that each replica may have its own.
+
+They equal ``torch.optim`` when the settings agree; own code, because torch's refuse a learning rate per replica.
+Settings arrive as [] tensors in float64, and scalars such as bias corrections are worked out there, as torch does
+with Python floats; only then are they rounded to the parameters' type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import torch
+
+Parameters: TypeAlias = "dict[str, torch.Tensor]"
+State: TypeAlias = "dict[str, Parameters]"
+"""Slot -> parameter name -> tensor; the slot ``count`` holds the number of updates made, under the name ``updates``."""
+Scalars: TypeAlias = "Mapping[str, torch.Tensor]"
+
+
+def _check_rate(lr: float) -> None:
+    if not lr > 0:
+        raise ValueError(f"lr is a positive number, not {lr}")
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} lies in [0, 1), not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980): ``p -= lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps)``."""
+
+    lr: float
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    torch_slots: ClassVar[Mapping[str, str]] = {"mean": "exp_avg", "square": "exp_avg_sq"}
+    """What torch calls the slots of the state."""
+
+    def __post_init__(self) -> None:
+        _check_rate(self.lr)
+        _check_share("beta1", self.beta1)
+        _check_share("beta2", self.beta2)
+
+    @staticmethod
+    def init(parameters: Parameters) -> State:
+        """Both moments at zero."""
+        return {**_count(parameters), "mean": _zeros(parameters), "square": _zeros(parameters)}
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
+        """One step downhill."""
+        updates = state["count"]["updates"] + 1
+        rate = h["lr"] / (1 - h["beta1"] ** updates)
+        root = torch.sqrt(1 - h["beta2"] ** updates)
+        result, mean, square = {}, {}, {}
+        for name, p in parameters.items():
+            g = gradients[name]
+            beta2 = h["beta2"].to(p.dtype)
+            mean[name] = state["mean"][name] + (1 - h["beta1"]).to(p.dtype) * (g - state["mean"][name])
+            square[name] = beta2 * state["square"][name] + (1 - h["beta2"]).to(p.dtype) * g * g
+            scale = torch.sqrt(square[name]) / root.to(p.dtype) + h["eps"].to(p.dtype)
+            result[name] = p - rate.to(p.dtype) * mean[name] / scale
+        return result, {"count": {"updates": updates}, "mean": mean, "square": square}
+
+    @staticmethod
+    def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
+        """Torch's own, with the same settings."""
+        return torch.optim.Adam(parameters, lr=h["lr"], betas=(h["beta1"], h["beta2"]), eps=h["eps"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSProp:
+    """RMSProp (Tieleman & Hinton 2012) as torch has it: ``p -= lr * g / (sqrt(v) + eps)``, v a mean of g^2.
+
+    TensorFlow 1, which some papers used, adds eps under the root.
+    """
+
+    lr: float
+    alpha: float = 0.99
+    eps: float = 1e-8
+
+    torch_slots: ClassVar[Mapping[str, str]] = {"square": "square_avg"}
+
+    def __post_init__(self) -> None:
+        _check_rate(self.lr)
+        _check_share("alpha", self.alpha)
+
+    @staticmethod
+    def init(parameters: Parameters) -> State:
+        """The mean square at zero."""
+        return {**_count(parameters), "square": _zeros(parameters)}
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
+        """One step downhill."""
+        result, square = {}, {}
+        for name, p in parameters.items():
+            g = gradients[name]
+            square[name] = h["alpha"].to(p.dtype) * state["square"][name] + (1 - h["alpha"]).to(p.dtype) * g * g
+            result[name] = p - h["lr"].to(p.dtype) * g / (torch.sqrt(square[name]) + h["eps"].to(p.dtype))
+        return result, {"count": {"updates": state["count"]["updates"] + 1}, "square": square}
+
+    @staticmethod
+    def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
+        """Torch's own, with the same settings."""
+        return torch.optim.RMSprop(parameters, lr=h["lr"], alpha=h["alpha"], eps=h["eps"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Gradient descent with heavy-ball momentum, as torch has it: ``b = momentum * b + g``, ``p -= lr * b``."""
+
+    lr: float
+    momentum: float = 0.0
+
+    torch_slots: ClassVar[Mapping[str, str]] = {"momentum": "momentum_buffer"}
+
+    def __post_init__(self) -> None:
+        _check_rate(self.lr)
+        _check_share("momentum", self.momentum)
+
+    @staticmethod
+    def init(parameters: Parameters) -> State:
+        """No momentum yet."""
+        return {**_count(parameters), "momentum": _zeros(parameters)}
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
+        """One step downhill."""
+        result, momentum = {}, {}
+        for name, p in parameters.items():
+            momentum[name] = h["momentum"].to(p.dtype) * state["momentum"][name] + gradients[name]
+            result[name] = p - h["lr"].to(p.dtype) * momentum[name]
+        return result, {"count": {"updates": state["count"]["updates"] + 1}, "momentum": momentum}
+
+    @staticmethod
+    def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
+        """Torch's own, with the same settings."""
+        return torch.optim.SGD(parameters, lr=h["lr"], momentum=h["momentum"])
+
+
+def _zeros(parameters: Parameters) -> Parameters:
+    return {name: torch.zeros_like(p) for name, p in parameters.items()}
+
+
+def _count(parameters: Parameters) -> State:
+    some = next(iter(parameters.values()))
+    return {"count": {"updates": torch.zeros((), dtype=torch.float64, device=some.device)}}
+
+
+Optimizer: TypeAlias = type[Adam] | type[RMSProp] | type[SGD]
+
+OPTIMIZERS: dict[str, Optimizer] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}

@@ -1,0 +1,418 @@
+"""Records: what a run leaves behind, written so that a reader sees all of it, or nothing, or is told.
+
+A results folder holds ``runs/<run id>.parquet`` (one run, all its observed steps), ``samples/<run id>.safetensors``
+(its last samples) and ``manifest.json``. Every file is published whole. A record carries its own id and a digest of its
+content, since the page checksums of Parquet leave its footer unguarded: of the single-bit flips there that can still
+be read, one in twenty-five reads back as other data. Nothing that is read here is ever unpickled, and nothing is read
+before its size is known.
+
+Only the names and the listing are at hand at once; pandas and pyarrow load with the first record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cell import SCHEMA_VERSION
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+RUNS = "runs"
+SAMPLES = "samples"
+MANIFEST = "manifest.json"
+
+STATUSES = ("ok", "diverged", "failed", "oom", "timeout", "killed", "skipped")
+"""How a run can end: the status of its last row; every row before it says ok."""
+
+IDENTITY = (
+    "schema_version", "grid", "cell_id", "run_id", "seed", "experiment", "objective", "dataset", "settings",
+)  # fmt: skip
+"""Columns that every record has, with one value in all of its rows."""
+
+TEXT = frozenset(
+    {"grid", "cell_id", "run_id", "status", "message", "experiment", "objective", "dataset", "settings"}
+    | {"generator", "critic", "generator_optimizer", "critic_optimizer"}
+    | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit"}
+)
+FLAGS = frozenset({"git_dirty", "deterministic"})
+"""Columns of text and of truth values; a column with a dot is a setting of any plain type; every other is a number."""
+
+LARGEST_FILE = 1 << 26
+LARGEST_SAMPLES = 1 << 28
+LARGEST_CONTENT = 1 << 28
+MOST_ROWS = 100_000
+MOST_COLUMNS = 2_000
+DEEPEST = 20
+"""What is refused: bytes of a record or manifest, of samples, of a record's content; its extent; levels of settings."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_DRAFT = ".tmp-"
+
+
+class RecordError(UserError):
+    """A file in a results folder that cannot be used: one line that names it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{printable(str(path))}: {printable(reason)}")
+        self.path = path
+        self.reason = reason
+
+
+def printable(text: str) -> str:
+    """The text on one line, with characters that a terminal would act on written as escapes."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def finished(folder: Path) -> set[str]:
+    """Ids of the runs that have a record, by the listing alone: no file is opened."""
+    return {path.stem for path in _listing(folder) if _is_record(path)}
+
+
+def publish_bytes(data: bytes, path: Path) -> None:
+    """Put the bytes at the path so that any reader, after any crash, sees the old file or the new one.
+
+    A draft in the same folder is written, synced and read back before it takes the path's name, and the folder is
+    synced after.
+
+    Raises:
+        OSError: nothing has changed, unless it was the last sync that failed; the message tells the path and the need.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{_DRAFT}{uuid.uuid4().hex}")
+    try:
+        _write(draft, data)
+        if draft.read_bytes() != data:
+            raise OSError(errno.EIO, "what was read back is not what was written")
+        draft.replace(path)
+        _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        reason = f"{error.strerror or error} (while publishing {len(data):,} bytes)"
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(frame: pd.DataFrame, folder: Path) -> Path:
+    """Publish the rows of one run as its record in a results folder, and give the record's path.
+
+    Raises:
+        RecordError: the rows would not be readable as a record.
+        OSError: they could not be written.
+    """
+    import pyarrow as pa
+
+    path = folder / RUNS / f"{frame['run_id'].iloc[0]}.parquet"
+    table = _plain(frame, path)
+    data = _parquet(table, {"digest": _digest(table)})
+    _decode(pa.py_buffer(data), path)
+    publish_bytes(data, path)
+    return path
+
+
+def encode(frame: pd.DataFrame) -> bytes:
+    """Any rows as Parquet with page checksums: equal rows, equal bytes."""
+    return _parquet(_plain(frame, Path("results.parquet")), {})
+
+
+def load_run(path: Path) -> pd.DataFrame:
+    """The rows of one record.
+
+    Raises:
+        RecordError: the file is damaged, is no record, or is not the record that its name says.
+    """
+    frame: pd.DataFrame = _read_run(path).to_pandas()
+    return frame
+
+
+def load(folder: Path, run_ids: Container[str] | None = None) -> tuple[pd.DataFrame, list[RecordError]]:
+    """The rows of all records in a results folder, or of those asked for, and what else lies there.
+
+    Rows are in the order of run ids, then of steps. A setting that is a number in one record and a word in another is
+    given as text. Drafts of an interrupted publication are passed over.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    tables, errors = [], []
+    for path in _listing(folder):
+        try:
+            if not _is_record(path):
+                raise RecordError(path, "not a record; move it out of this folder")
+            if run_ids is None or path.stem in run_ids:
+                tables.append(_read_run(path))
+        except RecordError as error:
+            errors.append(error)
+    if not tables:
+        return pd.DataFrame(), errors
+    mixed = _mixed(tables)
+    tables = [table.cast(_with_text(table.schema, mixed)) for table in tables] if mixed else tables
+    return pa.concat_tables(tables, promote_options="permissive").to_pandas(), errors
+
+
+def publish_samples(arrays: Mapping[str, np.ndarray], folder: Path, run_id: str) -> Path:
+    """Publish the last samples of a run beside its record, by name, and give the path."""
+    import numpy as np
+    from safetensors.numpy import save
+
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    path = folder / SAMPLES / f"{run_id}.safetensors"
+    label = json.dumps({"digest": _digest_arrays(whole), "run_id": run_id}, sort_keys=True)
+    publish_bytes(save(whole, metadata={"record": label}), path)
+    return path
+
+
+def load_samples(folder: Path, run_id: str) -> dict[str, np.ndarray] | None:
+    """The arrays that ``publish_samples`` stored for a run; None where it did not.
+
+    Raises:
+        RecordError: they are damaged, or another run's.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as arrays_of
+
+    path = folder / SAMPLES / f"{run_id}.safetensors"
+    if not path.exists():
+        return None
+    data = _read(path, LARGEST_SAMPLES)
+    try:
+        arrays = arrays_of(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        label = json.loads(header["__metadata__"]["record"])
+        told = (label["run_id"], label["digest"])
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RecordError(path, f"damaged, or not samples of this project ({_first_line(error)})") from error
+    if told[1] != _digest_arrays(arrays):
+        raise RecordError(path, "damaged: the content does not match its digest")
+    if told[0] != run_id:
+        raise RecordError(path, f"holds the samples of {told[0]}: the name was changed")
+    return arrays
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a results folder; its cells have ``cell_id``, ``settings`` and ``seeds``.
+
+    Raises:
+        RecordError: there is none, or it is damaged.
+    """
+    path = folder / MANIFEST
+    data = _read(path, LARGEST_FILE)
+    try:
+        manifest = json.loads(data)
+        if manifest["schema_version"] != SCHEMA_VERSION:
+            raise RecordError(path, _other_schema(manifest["schema_version"]))
+        whole = isinstance(manifest["grid"], str) and all(
+            isinstance(cell["cell_id"], str)
+            and _is_settings(cell["settings"])
+            and all(type(seed) is int for seed in cell["seeds"])
+            for cell in manifest["cells"]
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RecordError(path, f"damaged, or not a manifest ({_first_line(error)})") from error
+    if not whole:
+        raise RecordError(path, "damaged, or not a manifest")
+    return dict(manifest)
+
+
+def _listing(folder: Path) -> Sequence[Path]:
+    runs = folder / RUNS
+    return sorted(path for path in runs.iterdir() if not path.name.startswith(_DRAFT)) if runs.is_dir() else []
+
+
+def _is_record(path: Path) -> bool:
+    return path.suffix == ".parquet" and _NAME.fullmatch(path.stem) is not None
+
+
+def _read(path: Path, largest: int) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise RecordError(path, "not a file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > largest:
+                raise RecordError(path, f"{size:,} bytes are too many; at most {largest:,} are read")
+            return file.read(largest)
+    except OSError as error:
+        raise RecordError(path, error.strerror or str(error)) from error
+
+
+def _read_run(path: Path) -> pa.Table:
+    import pyarrow as pa
+
+    return _decode(pa.py_buffer(_read(path, LARGEST_FILE)), path)
+
+
+def _decode(data: pa.Buffer, path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        meta = file.metadata
+        content = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        if meta.num_rows > MOST_ROWS or meta.num_columns > MOST_COLUMNS or content > LARGEST_CONTENT:
+            raise RecordError(path, f"{meta.num_rows:,} rows of {meta.num_columns:,} columns are too many for a run")
+        _check_kinds(file.schema_arrow, path)
+        told = (meta.metadata or {}).get(b"digest", b"").decode()
+        table = file.read(use_threads=False).replace_schema_metadata(None)
+        digest = _digest(table)
+    except RecordError:
+        raise
+    except Exception as error:  # whatever the reader makes of damaged bytes
+        raise RecordError(path, f"damaged, or not a record ({_first_line(error)})") from error
+    if told != digest:
+        raise RecordError(path, "damaged: the content does not match its digest")
+    _check_rows(table, path)
+    return table
+
+
+def _check_kinds(schema: pa.Schema, path: Path) -> None:
+    if len(set(schema.names)) != len(schema.names):
+        raise RecordError(path, "not a record: two columns have one name")
+    for field in schema:
+        kind = _kind(field.type)
+        due = "text" if field.name in TEXT else "flag" if field.name in FLAGS else "number"
+        if kind is None or not ("." in field.name or kind in (due, "nothing")):
+            raise RecordError(path, f"not a record: column {field.name!r} holds {field.type}, where a {due} belongs")
+
+
+def _kind(of: pa.DataType) -> str | None:
+    from pyarrow import types
+
+    if types.is_string(of):
+        return "text"
+    if types.is_int64(of) or types.is_float64(of):
+        return "number"
+    return "flag" if types.is_boolean(of) else "nothing" if types.is_null(of) else None
+
+
+def _check_rows(table: pa.Table, path: Path) -> None:
+    if missing := [name for name in (*IDENTITY, "step", "status") if name not in table.column_names]:
+        raise RecordError(path, f"not a record: column {missing[0]!r} is missing")
+    if table.num_rows == 0:
+        raise RecordError(path, "not a record: it has no rows")
+    first = {name: table[name][0].as_py() for name in IDENTITY}
+    if first["schema_version"] != SCHEMA_VERSION:
+        raise RecordError(path, _other_schema(first["schema_version"]))
+    for name, value in first.items():
+        if value is None or any(other != value for other in table[name].to_pylist()):
+            raise RecordError(path, f"not the record of one run: column {name!r} changes between rows, or is empty")
+    if first["run_id"] != path.stem:
+        raise RecordError(path, f"holds the run {first['run_id']}: the name was changed")
+    if _NAME.fullmatch(path.stem) is None or path.stem != f"{first['cell_id']}-s{first['seed']}":
+        raise RecordError(path, "not a record: a run's id is its cell's id and its seed")
+    steps, statuses = table["step"].to_pylist(), table["status"].to_pylist()
+    if any(type(step) is not int for step in steps) or steps != sorted(steps):
+        raise RecordError(path, "not a record: its steps are out of order")
+    if set(statuses[:-1]) - {"ok"} or statuses[-1] not in STATUSES:
+        raise RecordError(path, "not a record: only its last row may have a status other than ok")
+    try:
+        settings = json.loads(first["settings"])
+    except (ValueError, TypeError, RecursionError):
+        settings = None
+    if not _is_settings(settings):
+        raise RecordError(path, "not a record: its settings cannot be read")
+
+
+def _is_settings(value: object) -> bool:
+    return isinstance(value, dict) and _depth_within(value, DEEPEST)
+
+
+def _depth_within(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_depth_within(part, levels - 1) for part in inner)
+
+
+def _other_schema(version: object) -> str:
+    return f"has schema version {version}, this is version {SCHEMA_VERSION}; read it with the release that wrote it"
+
+
+def _plain(frame: pd.DataFrame, path: Path) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import types
+
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    for index, field in enumerate(table.schema):
+        if types.is_integer(field.type):
+            table = table.set_column(index, field.name, table[index].cast(pa.int64()))
+        elif types.is_floating(field.type):
+            table = table.set_column(index, field.name, table[index].cast(pa.float64()))
+        elif types.is_large_string(field.type) or types.is_dictionary(field.type):
+            table = table.set_column(index, field.name, table[index].cast(pa.string()))
+    _check_kinds(table.schema, path)
+    return table
+
+
+def _parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, write_page_checksum=True, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(dict(metadata))
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _digest(table: pa.Table) -> str:
+    return hashlib.sha256(json.dumps(table.to_pydict()).encode()).hexdigest()
+
+
+def _digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        state.update(f"{name} {arrays[name].dtype} {arrays[name].shape};".encode())
+        state.update(arrays[name].tobytes())
+    return state.hexdigest()
+
+
+def _mixed(tables: Sequence[pa.Table]) -> frozenset[str]:
+    kinds: dict[str, set[str | None]] = {}
+    for table in tables:
+        for field in table.schema:
+            if "." in field.name:
+                kinds.setdefault(field.name, set()).add(_kind(field.type))
+    return frozenset(name for name, found in kinds.items() if len(found - {"nothing"}) > 1)
+
+
+def _with_text(schema: pa.Schema, names: frozenset[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([pa.field(f.name, pa.string()) if f.name in names else f for f in schema])
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,71 @@
+"""The report of a results folder: tables, figures and one page, from its records alone; torch is never loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from bench import records
+from bench.report import page, style, tables, train, view
+from bench.report.figures import Points
+from bench.report.view import CellView, Outcomes
+
+SHOWN: Mapping[str, ModuleType] = {"train": train}
+"""What an experiment shows: a module with ``tables(view)`` and ``drawings(view, load)``."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was built."""
+
+    outcomes: Outcomes
+    tables: tuple[str, ...]
+    """In Markdown, for a terminal too."""
+    errors: tuple[records.RecordError, ...]
+    """Files that were left out, and why."""
+
+
+def build(folder: Path) -> Report:
+    """Write ``results.parquet``, ``tables/``, ``figures/`` and ``report.html`` into a results folder.
+
+    Equal records, samples and manifest give equal bytes. A folder without a record that can be read gets a page that
+    says so.
+
+    Raises:
+        RecordError: the folder holds neither records nor a manifest.
+        OSError: a file could not be written; those before it are in place.
+    """
+    if not (folder / records.RUNS).is_dir() and not (folder / records.MANIFEST).is_file():
+        raise records.RecordError(folder, f"no results here: neither {records.RUNS}/ nor {records.MANIFEST}")
+    found = view.read(folder)
+    errors = list(found.errors)
+
+    def load(cell: CellView, seed: int) -> Mapping[str, Points] | None:
+        try:
+            return records.load_samples(folder, f"{cell.id}-s{seed}")
+        except records.RecordError as error:
+            errors.append(error)
+            return None
+
+    made: list[tables.Table] = []
+    pictures: list[page.Picture] = []
+    if len(found.rows):
+        records.publish_bytes(records.encode(found.rows), folder / "results.parquet")
+    shown = SHOWN.get(found.experiment)
+    if shown is not None:
+        made = shown.tables(found)
+        for table in made:
+            for ending, write in (("md", tables.markdown), ("tex", tables.latex), ("csv", tables.csv_text)):
+                records.publish_bytes(write(table).encode(), folder / "tables" / f"{table.name}.{ending}")
+        with style.applied():
+            for drawing in shown.drawings(found, load):
+                style.settle(drawing.figure)
+                texts = (records.printable(f"{found.grid}: {drawing.title}"), records.printable(drawing.caption))
+                pixels = style.png(drawing.figure, *texts)
+                records.publish_bytes(pixels, folder / "figures" / f"{drawing.name}.png")
+                records.publish_bytes(style.pdf(drawing.figure, *texts), folder / "figures" / f"{drawing.name}.pdf")
+                pictures.append(page.Picture(drawing.name, drawing.title, drawing.caption, pixels))
+    records.publish_bytes(page.render(found, made, pictures, errors).encode(), folder / "report.html")
+    return Report(found.outcomes, tuple(map(tables.markdown, made)), tuple(errors))

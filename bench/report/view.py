@@ -1,0 +1,261 @@
+"""Records as a reader wants them: tasks, the cells that are compared on each, and the seeds of each cell."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench import records
+from bench.cell import flatten
+
+TASK_SETTINGS = ("dataset", "evaluate")
+"""Blocks of settings that make two results incomparable where they differ."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How the planned runs ended."""
+
+    planned: int
+    ok: int
+    diverged: int
+    failed: int
+    """Also those out of memory, out of time, or killed."""
+    skipped: int
+    missing: int
+    """Without a record that can be read."""
+
+    @property
+    def lost(self) -> int:
+        """Those that tell nothing: neither ended well nor diverged."""
+        return self.planned - self.ok - self.diverged
+
+    def __str__(self) -> str:
+        parts = ("diverged", "failed", "skipped", "missing")
+        rest = [f"{getattr(self, part)} {part}" for part in parts if getattr(self, part)]
+        return ", ".join([f"{self.ok} of {self.planned} runs done", *rest])
+
+
+@dataclass(frozen=True, eq=False)
+class CellView:
+    """A cell: its planned seeds and what they recorded."""
+
+    id: str
+    objective: str
+    variant: str
+    """The settings in which it differs from the other cells of its objective and task; empty where there are none."""
+    seeds: tuple[int, ...]
+    rows: pd.DataFrame
+    """Every observed step of every run."""
+
+    @property
+    def label(self) -> str:
+        """The name of its line in tables and figures."""
+        return f"{self.objective} ({self.variant})" if self.variant else self.objective
+
+    @cached_property
+    def last(self) -> pd.DataFrame:
+        """The last row of each run, by seed."""
+        return self.rows.groupby("seed").tail(1).set_index("seed").sort_index() if len(self.rows) else self.rows
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """How its runs ended."""
+        return outcomes(self.last, len(self.seeds))
+
+    def ended(self, status: str) -> list[int]:
+        """The seeds whose run ended so."""
+        return [int(str(seed)) for seed in self.last.index[self.last["status"] == status]] if len(self.last) else []
+
+    def final(self, column: str) -> dict[int, float]:
+        """The column at the end of each run that ended well, by seed; runs without a finite value are left out."""
+        if column not in self.last:
+            return {}
+        values = self.last.loc[self.last["status"] == "ok", column]
+        return {int(str(seed)): float(value) for seed, value in values.items() if math.isfinite(value)}
+
+    def curves(self, column: str) -> pd.DataFrame:
+        """The column over steps (index), a run a column by its seed; what is not finite is missing."""
+        if column not in self.rows:
+            return pd.DataFrame()
+        table = self.rows.drop_duplicates(["seed", "step"], keep="first").pivot(
+            index="step", columns="seed", values=column
+        )
+        return table.astype(float).replace([math.inf, -math.inf], math.nan).dropna(how="all")
+
+    def median_seed(self, column: str) -> int | None:
+        """The run in the (lower) middle by the column of those that ended well; by seed where none has the column."""
+        final = self.final(column) or dict.fromkeys(self.ended("ok"), 0.0)
+        ranked = sorted(final, key=lambda seed: (final[seed], seed))
+        return ranked[(len(ranked) - 1) // 2] if ranked else None
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What cells are compared on: a data set with its settings, judged in one way."""
+
+    dataset: str
+    variant: str
+    cells: tuple[CellView, ...]
+
+    @property
+    def label(self) -> str:
+        """The name of its panel and of its part of a table."""
+        return f"{self.dataset} ({self.variant})" if self.variant else self.dataset
+
+    def floor(self, column: str) -> dict[int, float]:
+        """The column for real samples against real samples, by seed: the mean over the cells, which share the draws."""
+        by_seed: dict[int, list[float]] = {}
+        for cell in self.cells:
+            for seed, value in cell.final(column).items():
+                by_seed.setdefault(seed, []).append(value)
+        return {seed: math.fsum(values) / len(values) for seed, values in sorted(by_seed.items())}
+
+    def total(self, column: str) -> float | None:
+        """The one value that the column has in all finished runs; None where it has none or several."""
+        values = {value for cell in self.cells for value in cell.final(column).values()}
+        return values.pop() if len(values) == 1 else None
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A results folder, read."""
+
+    folder: Path
+    grid: str
+    experiment: str
+    manifest: Mapping[str, Any]
+    rows: pd.DataFrame
+    tasks: tuple[Task, ...]
+    errors: tuple[records.RecordError, ...]
+    """Files that were left out, and why."""
+    strangers: int
+    """Records that were left out because they are of cells that the manifest does not have."""
+    outcomes: Outcomes = field(init=False)
+
+    def __post_init__(self) -> None:
+        last = [cell.last for cell in self.cells]
+        planned = sum(len(cell.seeds) for cell in self.cells)
+        object.__setattr__(self, "outcomes", outcomes(pd.concat(last) if last else pd.DataFrame(), planned))
+
+    @property
+    def cells(self) -> tuple[CellView, ...]:
+        """The cells of all tasks."""
+        return tuple(cell for task in self.tasks for cell in task.cells)
+
+    @property
+    def commit(self) -> str:
+        """The commit that the numbers come from, short, with a word where the files were not as committed."""
+        found = {(a, bool(b)) for a, b in self._commits() if isinstance(a, str) and a}
+        texts = sorted(f"{commit[:10]}{' (modified)' if dirty else ''}" for commit, dirty in found)
+        return ", ".join(texts) or "unknown"
+
+    def _commits(self) -> Iterator[tuple[Any, Any]]:
+        if {"git_commit", "git_dirty"} <= set(self.rows.columns):
+            yield from self.rows[["git_commit", "git_dirty"]].drop_duplicates().itertuples(index=False)
+        elif "git_commit" in self.manifest:
+            yield self.manifest["git_commit"], self.manifest.get("git_dirty")
+
+
+def outcomes(last: pd.DataFrame, planned: int) -> Outcomes:
+    """Count how runs ended, from their last rows."""
+    ends = Counter(last["status"].astype(str)) if len(last) else Counter[str]()
+    failed = sum(ends[status] for status in ("failed", "oom", "timeout", "killed"))
+    return Outcomes(planned, ends["ok"], ends["diverged"], failed, ends["skipped"], planned - ends.total())
+
+
+def read(folder: Path) -> View:
+    """Read the manifest and the records of a results folder; what cannot be read is named and left out.
+
+    With a manifest, the cells are the manifest's, in its order, and records of other cells are left out: they belong to
+    an earlier grid. Without one, the cells are those that have a record.
+    """
+    manifest: dict[str, Any] = {}
+    errors: list[records.RecordError] = []
+    try:
+        manifest = records.load_manifest(folder)
+    except records.RecordError as error:
+        errors.append(error)
+    planned = {cell["cell_id"]: tuple(cell["seeds"]) for cell in manifest.get("cells", ())}
+    known = {f"{cell_id}-s{seed}" for cell_id, seeds in planned.items() for seed in seeds}
+    rows, damaged = records.load(folder, known if manifest else None)
+    settings = {cell["cell_id"]: cell["settings"] for cell in manifest.get("cells", ())}
+    groups: dict[str, pd.DataFrame] = {}
+    if len(rows):
+        groups = {str(cell_id): part for cell_id, part in rows.groupby("cell_id", sort=True)}
+        for cell_id, part in groups.items():
+            settings.setdefault(cell_id, json.loads(part["settings"].iloc[0]))
+            planned.setdefault(cell_id, tuple(sorted(int(seed) for seed in part["seed"].unique())))
+    return View(
+        folder=folder,
+        grid=str(manifest.get("grid") or (rows["grid"].iloc[0] if len(rows) else folder.resolve().name)),
+        experiment=str(rows["experiment"].iloc[0]) if len(rows) else "",
+        manifest=manifest,
+        rows=rows,
+        tasks=_tasks(settings, planned, groups, rows.iloc[:0]),
+        errors=(*errors, *damaged),
+        strangers=len(records.finished(folder) - known) if manifest else 0,
+    )
+
+
+def _tasks(
+    settings: Mapping[str, Mapping[str, Any]],
+    planned: Mapping[str, tuple[int, ...]],
+    groups: Mapping[str, pd.DataFrame],
+    none: pd.DataFrame,
+) -> tuple[Task, ...]:
+    flat = {cell_id: {key: _text(value) for key, value in flatten(block)} for cell_id, block in settings.items()}
+    of_task: dict[str, dict[str, str]] = {}
+    by_task: dict[str, list[str]] = {}
+    for cell_id, block in flat.items():
+        own = {key: value for key, value in block.items() if key.split(".")[0] in TASK_SETTINGS}
+        name = json.dumps(own, sort_keys=True)
+        of_task[name] = own
+        by_task.setdefault(name, []).append(cell_id)
+    variants = _variants(of_task, {name: own.get("dataset", "") for name, own in of_task.items()})
+    tasks = []
+    for name, members in by_task.items():
+        rest = {i: {k: v for k, v in flat[i].items() if k not in of_task[name]} for i in members}
+        objectives = {cell_id: flat[cell_id].get("objective", "") for cell_id in members}
+        labels = _variants(rest, objectives)
+        order = {objective: index for index, objective in enumerate(dict.fromkeys(objectives.values()))}
+        cells = tuple(
+            CellView(i, objectives[i], labels[i], planned[i], groups.get(i, none))
+            for i in sorted(members, key=lambda i: order[objectives[i]])
+        )
+        tasks.append(Task(of_task[name].get("dataset", ""), variants[name], cells))
+    return tuple(tasks)
+
+
+def _variants(blocks: Mapping[str, Mapping[str, str]], families: Mapping[str, str]) -> dict[str, str]:
+    """In what each block differs from the others of its family: ``clip=0.1, lr=0.0005``.
+
+    Settings that end in one word and never differ from each other are told once, by that word.
+    """
+    result = {}
+    for family in dict.fromkeys(families.values()):
+        members = [name for name in blocks if families[name] == family]
+        keys = dict.fromkeys(key for name in members for key in blocks[name])
+        columns = {key: tuple(blocks[name].get(key, "-") for name in members) for key in keys}
+        told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for key, values in columns.items():
+            if len(set(values)) > 1:
+                told.setdefault((key.rsplit(".", 1)[-1], values), []).append(key)
+        for index, name in enumerate(members):
+            parts: Sequence[str] = [
+                f"{same[0] if len(same) == 1 else word}={values[index]}" for (word, values), same in told.items()
+            ]
+            result[name] = ", ".join(parts)
+    return result
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

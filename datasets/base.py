@@ -1,0 +1,127 @@
+"""What a data set is: a frozen dataclass of its settings with a pure sampler.
+
+Shape letters: n samples asked for, *E event (the shape of one sample), K modes.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
+
+import torch
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Anything that can be sampled."""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        ...
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Independent samples [n, *E] on the generator's device; no other randomness, no hidden scaling."""
+        ...
+
+
+@runtime_checkable
+class Mixture(Dataset, Protocol):
+    """A mixture of K isotropic Gaussians, so that every mode is known."""
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of each mode along each axis."""
+        ...
+
+    def means(self) -> torch.Tensor:
+        """Centres of the modes [K, *E], float64, on the CPU."""
+        ...
+
+    def weights(self) -> torch.Tensor:
+        """Share of mass of each mode [K], float64, on the CPU; they sum to 1."""
+        ...
+
+    def sample_modes(self, modes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """One sample from each named mode: modes [n], integers -> [n, *E]."""
+        ...
+
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+        """Log density at x [n, *E] -> [n]."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianMixture(ABC):
+    """All of a mixture but its settings and means, which a subclass adds; weights are equal unless it says else.
+
+    Checking the settings needs no tensor, so that a wrong one is refused before torch is loaded.
+    """
+
+    std: float
+
+    def __post_init__(self) -> None:
+        """Raise a ValueError for a setting out of range; a subclass checks its own and calls this one."""
+        require_positive("std", self.std)
+
+    @property
+    @abstractmethod
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+
+    @abstractmethod
+    def means(self) -> torch.Tensor:
+        """Centres of the modes [K, *E], float64, on the CPU."""
+
+    def weights(self) -> torch.Tensor:
+        """Share of mass of each mode [K], float64, on the CPU: 1 / K each."""
+        modes = len(self.means())
+        return torch.full((modes,), 1 / modes, dtype=torch.float64)
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Independent samples [n, *E], float32, on the generator's device: a mode by weight, then normal noise."""
+        _, bounds = _tables(self, generator.device)
+        uniform = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float32)
+        return self.sample_modes(torch.bucketize(uniform, bounds, right=True), generator)
+
+    def sample_modes(self, modes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """One sample from each named mode: modes [n], integers -> [n, *E], float32, on the generator's device."""
+        means, _ = _tables(self, generator.device)
+        noise = torch.randn(
+            len(modes), *self.event_shape, generator=generator, device=generator.device, dtype=torch.float32
+        )
+        return means[modes.to(generator.device)] + self.std * noise
+
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+        """``log sum_k weight_k N(x; mean_k, std^2)`` in nats: x [n, *E] -> [n], float64, on the device of x."""
+        offsets = x.to(torch.float64).unsqueeze(1) - self.means().to(x.device)
+        axes = math.prod(self.event_shape)
+        squares = offsets.flatten(2).square().sum(2) / self.std**2
+        normal = -(squares + axes * math.log(2 * math.pi * self.std**2)) / 2
+        return torch.logsumexp(self.weights().to(x.device).log() + normal, 1)
+
+
+@lru_cache(maxsize=64)
+def _tables(mixture: GaussianMixture, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """What sampling looks up, in float32: the means, and the mass up to and with each mode but the last."""
+    shares = mixture.weights().cumsum(0)[:-1]
+    return mixture.means().to(device, torch.float32), shares.to(device, torch.float32)
+
+
+MAX_MODES = 10_000
+"""Every observation compares each sample with each mode, so that more would not fit in memory."""
+
+
+def require_positive(name: str, value: float) -> None:
+    """Raise a ValueError in plain words unless the value is a positive number that float32 arithmetic can carry."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1e-12 <= value <= 1e12:
+        raise ValueError(f"{name} must be a number between 1e-12 and 1e12, not {value!r}")
+
+
+def require_count(name: str, value: int, most: int) -> None:
+    """Raise a ValueError in plain words unless the value is a whole number from 1 to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ValueError(f"{name} must be a whole number between 1 and {most}, not {value!r}")

@@ -1,0 +1,143 @@
+"""A synthetic results folder: four objectives on two mixtures, eight seeds, twelve steps; most runs end well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from bench import records
+from bench.cell import SCHEMA_VERSION, canonical, flatten
+
+STEPS = [100, 150, 230, 350, 520, 790, 1200, 1800, 2800, 4200, 6400, 10000]
+SEEDS = tuple(range(8))
+OBJECTIVES = ("minimax", "non_saturating", "wgan_clip", "wgan_gp")
+MEANS = {
+    "ring": 2 * np.stack([f(2 * np.pi * np.arange(8) / 8) for f in (np.cos, np.sin)], 1),
+    "grid": np.stack(np.meshgrid(np.arange(-4, 5, 2.0), np.arange(-4, 5, 2.0)), -1).reshape(-1, 2),
+}
+STD = {"ring": 0.02, "grid": 0.05}
+SKILL = {"minimax": 0.35, "non_saturating": 0.6, "wgan_clip": 0.75, "wgan_gp": 1.0}
+LOSS = {"minimax": (1.2, -0.6), "non_saturating": (1.1, 0.9), "wgan_clip": (-0.02, 0.01), "wgan_gp": (-1.5, 3.0)}
+DIVERGED = {("minimax", "grid", 1), ("minimax", "grid", 4)}
+FAILED = ("wgan_clip", "ring", 2)
+UNFINISHED = ("wgan_gp", "grid", 7)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+Write: TypeAlias = Callable[[str], str]
+
+
+def settings_of(objective: str, dataset: str, lr: float = 1e-4) -> dict[str, Any]:
+    return {
+        "objective": objective,
+        "hparams": {"clip": 0.01} if objective == "wgan_clip" else {},
+        "dataset": {"name": dataset, "std": STD[dataset]},
+        "generator": {"name": "mlp", "depth": 3, "width": 128},
+        "critic": {"name": "mlp", "depth": 3, "width": 128},
+        "generator_optimizer": {"name": "adam", "lr": lr},
+        "critic_optimizer": {"name": "adam", "lr": lr},
+        "critic_steps": 5 if objective.startswith("wgan") else 1,
+        "steps": 10000,
+        "evaluate": {"n": 2500, "emd_n": 1000},
+    }
+
+
+def run_rows(objective: str, dataset: str, seed: int, cell_id: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """A run that learns: rows by arithmetic and a little noise, the better the more skilled the objective."""
+    rng = np.random.default_rng([seed, OBJECTIVES.index(objective), len(dataset)])
+    k = len(MEANS[dataset])
+    skill = SKILL[objective] * rng.uniform(0.75, 1.05)
+    rows = []
+    for step in STEPS:
+        progress = 1 / (1 + (600 / step) ** 1.6)
+        good = min(1.0, skill * progress * rng.uniform(0.93, 1.03))
+        covered = min(k, round(k * good**0.5))
+        critic, generator = LOSS[objective]
+        rows.append(
+            {
+                "schema_version": SCHEMA_VERSION, "grid": "modes", "cell_id": cell_id, "run_id": f"{cell_id}-s{seed}",
+                "seed": seed, "step": step, "status": "ok", "message": "", "experiment": "train",
+                **dict(flatten(settings)), "settings": canonical(settings),
+                "generator_steps": step, "critic_steps_done": step * settings["critic_steps"],
+                "wall_seconds": step / 90, "cpu_seconds": step / 100 * settings["critic_steps"] + rng.uniform(),
+                "replica_steps_per_second": 90.0,
+                "critic_loss": critic * (0.4 + 0.6 * (1 - progress)) + 0.05 * rng.normal() * abs(critic),
+                "generator_loss": generator * (0.4 + 0.6 * progress) + 0.05 * rng.normal() * abs(generator),
+                "modes_covered": float(covered), "modes_covered_by_mass": float(min(covered, round(k * good))),
+                "modes_total": float(k), "high_quality_share": 0.98 * good,
+                "reverse_kl": 0.002 + 1.5 * (1 - good), "total_variation": 0.02 + 0.7 * (1 - good),
+                "emd": 0.05 + 2.4 * (1 - good) ** 2, "emd_n": 1000.0,
+                "modes_covered_floor": float(k), "modes_covered_by_mass_floor": float(k),
+                "high_quality_share_floor": 0.9889 - 0.001 * seed / 8, "reverse_kl_floor": 0.0015,
+                "total_variation_floor": 0.02, "emd_floor": 0.05 + 0.001 * seed,
+                "device": "cpu", "device_name": "a processor", "way": "vmap", "torch_version": "2.14.1",
+                "bench_version": "0.1.0", "git_commit": COMMIT, "git_dirty": False, "deterministic": True,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def cut_short(rows: list[dict[str, Any]], status: str, message: str, observed: int) -> list[dict[str, Any]]:
+    """The rows of a run that ends badly between two observations."""
+    quality = ("modes_", "high_", "reverse_", "total_", "emd", "critic_loss", "generator_loss")
+    last = dict(rows[observed])
+    last |= {name: float("nan") for name in last if name.startswith(quality)}
+    last |= {"step": last["step"] - 7, "status": status, "message": message}
+    return [*rows[:observed], last]
+
+
+def points_of(dataset: str, skill: float, seed: int, n: int = 2500) -> np.ndarray:
+    rng = np.random.default_rng([seed, 7])
+    means = MEANS[dataset]
+    kept = means[rng.permutation(len(means))[: max(1, round(skill * len(means)))]]
+    spread = STD[dataset] * np.where(rng.random((n, 1)) < skill, 1, 12)
+    return (kept[rng.integers(len(kept), size=n)] + spread * rng.normal(size=(n, 2))).astype(np.float32)
+
+
+def make_world(
+    folder: Path,
+    *,
+    objectives: Sequence[str] = OBJECTIVES,
+    datasets: Sequence[str] = tuple(MEANS),
+    seeds: Sequence[int] = SEEDS,
+    rates: Sequence[float] = (1e-4,),
+    write: Write = str,
+) -> Path:
+    """Write a results folder: two runs diverged, one failed, one never finished, where the seeds asked for have them.
+
+    ``write`` turns each text of a record and of the manifest into another.
+    """
+    cells = []
+    for dataset in datasets:
+        for objective in objectives:
+            for rate in rates:
+                settings = settings_of(objective, dataset, rate)
+                settings |= {"objective": write(objective), "dataset": settings["dataset"] | {"name": write(dataset)}}
+                cell_id = f"{objective}-{dataset}-{rate:g}"
+                cells.append({"cell_id": cell_id, "settings": settings, "seeds": list(seeds)})
+                for seed in seeds:
+                    rows = run_rows(objective, dataset, seed, cell_id, settings)
+                    if (objective, dataset, seed) in DIVERGED:
+                        rows = cut_short(rows, "diverged", "the critic loss", 6 + seed)
+                    if (objective, dataset, seed) == FAILED:
+                        rows = cut_short(rows, "failed", "RuntimeError: no", 3)
+                    if (objective, dataset, seed) == UNFINISHED:
+                        continue
+                    for row in rows:
+                        row |= {name: write(row[name]) for name in ("grid", "message", "device_name", "git_commit")}
+                    path = records.publish(pd.DataFrame(rows), folder)
+                    if rows[-1]["status"] == "ok":
+                        fake, real = points_of(dataset, SKILL[objective], seed), points_of(dataset, 1.0, 99)
+                        arrays = {"fake": fake, "real": real, "means": MEANS[dataset]}
+                        records.publish_samples(arrays, folder, path.stem)
+    manifest = {
+        "schema_version": SCHEMA_VERSION, "grid": write("modes"), "description": write("Four objectives."),
+        "grid_source": write("seeds: 8\nobjective: [minimax]\n"), "overrides": [write("steps=10")], "cells": cells,
+        "git_commit": write(COMMIT), "git_dirty": False, "versions": {write("python"): write("3.11.9")},
+        "device": write("cpu"), "command": ["python", "-m", "bench", "run", "--grid", write("grids/modes.yaml")],
+    }  # fmt: skip
+    records.publish_bytes(json.dumps(manifest).encode(), folder / records.MANIFEST)
+    return folder

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import OBJECTIVES, SEEDS, run_rows, settings_of
+
+from bench import records
+from bench.report import view
+
+
+def test_tasks_and_cells_are_in_the_order_of_the_grid(world: Path) -> None:
+    found = view.read(world)
+    assert [task.label for task in found.tasks] == ["ring", "grid"]
+    for task in found.tasks:
+        assert [cell.label for cell in task.cells] == list(OBJECTIVES)
+        assert all(cell.seeds == SEEDS for cell in task.cells)
+
+
+def publish(folder: Path, name: str, settings: dict[str, object], **columns: object) -> None:
+    row = run_rows("minimax", "ring", 0, name, settings_of("minimax", "ring"))[-1]
+    row |= {"settings": json.dumps(settings), "objective": settings["objective"]} | columns
+    records.publish(pd.DataFrame([row]), folder)
+
+
+def labels(folder: Path) -> list[list[str]]:
+    return [[task.label, *sorted(cell.label for cell in task.cells)] for task in view.read(folder).tasks]
+
+
+def test_a_label_tells_what_differs_and_no_more(tmp_path: Path) -> None:
+    base = {"dataset": {"name": "ring", "std": 0.02}, "steps": 10, "latent": {"dim": 2}}
+    for index, lr in enumerate((5e-5, 5e-4)):
+        both = {"critic_optimizer": {"name": "adam", "lr": lr}, "generator_optimizer": {"name": "adam", "lr": lr}}
+        publish(tmp_path, f"a{index}", base | both | {"objective": "a"})
+    for index, clip in enumerate((0.1, 0.01)):
+        one = {"hparams": {"clip": clip}, "critic_optimizer": {"name": "adam", "lr": 10 * clip}}
+        publish(tmp_path, f"b{index}", base | one | {"objective": "b"})
+    publish(tmp_path, "c0", base | {"objective": "c"})
+    publish(tmp_path, "c1", base | {"objective": "c", "hparams": {"clip": 1}})
+    assert labels(tmp_path) == [
+        [
+            "ring",
+            "a (lr=0.0005)", "a (lr=5e-05)",
+            "b (hparams.clip=0.01, critic_optimizer.lr=0.1)", "b (hparams.clip=0.1, critic_optimizer.lr=1.0)",
+            "c (hparams.clip=-)", "c (hparams.clip=1)",
+        ]
+    ]  # fmt: skip
+
+
+def test_what_is_judged_differently_is_not_compared(tmp_path: Path) -> None:
+    for index, (std, n) in enumerate(((0.02, 100), (0.05, 100), (0.05, 200))):
+        settings = {"objective": "a", "dataset": {"name": "ring", "std": std}, "evaluate": {"n": n}}
+        publish(tmp_path, f"a{index}", settings)
+    assert sorted(labels(tmp_path)) == [
+        ["ring (dataset.std=0.02, evaluate.n=100)", "a"],
+        ["ring (dataset.std=0.05, evaluate.n=100)", "a"],
+        ["ring (dataset.std=0.05, evaluate.n=200)", "a"],
+    ]
+
+
+def test_final_values_are_those_of_runs_that_ended_well(world: Path) -> None:
+    cell = next(cell for cell in view.read(world).tasks[1].cells if cell.objective == "minimax")
+    assert sorted(cell.final("emd")) == [0, 2, 3, 5, 6, 7]
+    assert cell.final("nothing") == {}
+    assert cell.ended("diverged") == [1, 4]
+    assert str(cell.outcomes) == "6 of 8 runs done, 2 diverged"
+
+
+def test_curves_end_where_a_run_diverged(world: Path) -> None:
+    cell = view.read(world).tasks[1].cells[0]
+    table = cell.curves("emd")
+    assert table.shape == (12, 8)
+    assert table.count().tolist() == [12, 7, 12, 12, 10, 12, 12, 12]
+    path = world / "runs" / f"{cell.id}-s3.parquet"
+    np.testing.assert_array_equal(table[3], pd.read_parquet(path)["emd"])
+
+
+@pytest.mark.parametrize("seeds", [range(5), range(4)])
+def test_the_median_seed_is_the_lower_middle(small: Callable[..., Path], seeds: range) -> None:
+    cell = view.read(small(seeds=seeds)).tasks[0].cells[0]
+    last = cell.rows[cell.rows["step"] == 10000].set_index("seed")["emd"]
+    assert last[cell.median_seed("emd")] == last.quantile(0.5, interpolation="lower")
+    assert cell.median_seed("nothing") == (len(seeds) - 1) // 2
+
+
+def test_the_floor_is_by_seed(world: Path) -> None:
+    floor = view.read(world).tasks[0].floor("emd_floor")
+    assert floor == pytest.approx({seed: 0.05 + 0.001 * seed for seed in SEEDS})
+
+
+def test_the_commit_tells_where_files_were_changed(tmp_path: Path) -> None:
+    base = {"objective": "a", "dataset": {"name": "ring"}}
+    publish(tmp_path, "a0", base, git_commit="f" * 40, git_dirty=True)
+    publish(tmp_path, "a1", base | {"steps": 1}, git_commit="a" * 40)
+    assert view.read(tmp_path).commit == f"{'a' * 10}, {'f' * 10} (modified)"
