@@ -69,7 +69,7 @@ class Stream:
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from a stored state."""
         for generator, before in zip(self._generators, state["before"], strict=True):
-            generator.set_state(before)
+            generator.set_state(before.clone())  # torch reads a view's storage from its start, not from its offset
         self._next_block()
         self._taken = int(state["taken"])
 
@@ -115,7 +115,7 @@ class Training:
     def _make_streams(self) -> dict[str, Stream]:
         p = self.problem
 
-        def stream(purpose: seeding.Purpose, draw: Callable[[int, torch.Generator], torch.Tensor]) -> Stream:
+        def stream(purpose: str, draw: Callable[[int, torch.Generator], torch.Tensor]) -> Stream:
             generators = [seeding.generator(seed, purpose, self._device) for seed in self.seeds]
             return Stream(draw, generators, p.batch_size)
 
@@ -126,13 +126,13 @@ class Training:
             "real": stream("data", p.dataset.sample),
             "latent_critic": stream("latent_critic", p.latent.sample),
             "latent_generator": stream("latent_generator", p.latent.sample),
-            **{f"noise.{name}": stream("objective", noise(name)) for name in p.objective.noise},
+            **{f"noise.{name}": stream(f"objective.{name}", noise(name)) for name in p.objective.noise},
         }
 
     def _make_state(self) -> Tree:
         p = self.problem
 
-        def parameters(network: Network, purpose: seeding.Purpose) -> Parameters:
+        def parameters(network: Network, purpose: str) -> Parameters:
             drawn = [network.init(seeding.generator(seed, purpose)) for seed in self.seeds]
             return {name: torch.stack([one[name] for one in drawn]).to(self._device, self._dtype) for name in drawn[0]}
 

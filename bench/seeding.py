@@ -1,24 +1,23 @@
-"""Randomness by purpose: a seed and a purpose give one stream, whoever asks and whatever else is drawn."""
+"""Randomness by purpose: a seed and a purpose give one stream, whoever asks and whatever else is drawn.
+
+The purposes: ``init_generator``, ``init_critic``; ``data``; ``latent_critic`` and ``latent_generator``, two, so that
+objectives with different numbers of critic steps see the same latents at the same generator step; ``objective.<name>``
+for each noise that an objective asks for; ``evaluation`` for the latents that are judged, ``reference`` for the real
+samples they are judged against.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
 
 import torch
 
-Purpose = Literal[
-    "init_generator", "init_critic", "data", "latent_critic", "latent_generator", "objective", "evaluation", "reference"
-]
-"""Latents for critic steps and for generator steps are two purposes, so that objectives with different numbers of
-critic steps still see the same latents at the same generator step."""
 
-
-def seed_of(seed: int, purpose: Purpose) -> int:
+def seed_of(seed: int, purpose: str) -> int:
     """63 bits of the SHA-256 of seed and purpose."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "big") >> 1
 
 
-def generator(seed: int, purpose: Purpose, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A fresh generator for one purpose of one seed."""
     return torch.Generator(device=device).manual_seed(seed_of(seed, purpose))

@@ -90,7 +90,7 @@ def curves(
     abreast = max(len(row) for row in rows)
     rows = rows[: max(1, MOST_PANELS // abreast)]
     height = 1.3 if apart and not crowded else 1.9
-    figure = style.new_figure(height * len(rows) + 0.25)
+    figure = style.new_figure(height * len(rows) + 0.25, style.PAGE_WIDTH if abreast > 1 else style.COLUMN_WIDTH)
     grid = figure.subplots(len(rows), abreast, squeeze=False, sharex="col")
     for axes, row in zip(grid, rows, strict=True):
         for one, panel in zip(axes, row, strict=False):

@@ -20,7 +20,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
 PAGE_WIDTH = 7.0
-"""Inches: the text width of a page, which no figure exceeds."""
+COLUMN_WIDTH = 4.5
+"""Inches: the text width of a page, which no figure exceeds, and what one panel of curves takes."""
 DPI = 200
 GREY = "#767676"
 INK = "#222222"
@@ -106,11 +107,10 @@ def applied() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, gap: float = 0.02) -> Figure:
-    """An empty figure as wide as a page that arranges itself, with gaps between rows as a share of the height."""
-    figure = Figure(
-        figsize=(PAGE_WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, hspace=gap, wspace=0.02)
-    )
+def new_figure(height: float, width: float = PAGE_WIDTH, gap: float = 0.02) -> Figure:
+    """An empty figure that arranges itself, with gaps between rows as a share of the height."""
+    layout = ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, hspace=gap, wspace=0.02)
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -168,9 +168,10 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 
 def settle(figure: Figure) -> None:
-    """Arrange the figure once, for all formats that it is saved in."""
+    """Arrange the figure, for all formats that it is saved in."""
     engine = figure.get_layout_engine()
-    if engine is not None:
+    assert engine is not None
+    for _ in range(2):  # labels that are aligned move after the first time
         engine.execute(figure)
     figure.set_layout_engine("none")
 

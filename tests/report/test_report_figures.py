@@ -50,7 +50,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 def test_colours_can_be_told_apart_whatever_the_sight(sight: str) -> None:
     seen = {name: lab(np.array(CVD[sight]) @ linear(colour)) for name, colour in FIXED.items()}
     for a, b in combinations(seen, 2):
-        assert np.linalg.norm(seen[a] - seen[b]) > 15, (a, b)
+        assert np.linalg.norm(seen[a] - seen[b]) > 20, (a, b)
 
 
 def test_colours_can_be_read_as_text_on_white() -> None:
@@ -136,7 +136,8 @@ def drawn(world: Path) -> tuple[View, dict[str, Drawing]]:
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[View, dict[str, Drawing]]:
-    return draw(make_world(tmp_path_factory.mktemp("sweep"), rates=(1e-4, 5e-4, 1e-3), seeds=[0, 1, 2]))
+    folder = tmp_path_factory.mktemp("sweep")
+    return draw(make_world(folder, objectives=OBJECTIVES[2:], rates=(1e-4, 5e-4, 1e-3), seeds=[0, 1]))
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -157,6 +158,7 @@ def boxes(figure: Figure) -> Iterator[tuple[str, Bbox]]:
 def test_no_text_covers_another_or_leaves_the_page(kind: str, name: str, request: pytest.FixtureRequest) -> None:
     figure = request.getfixturevalue(kind)[1][name].figure
     with style.applied():
+        figure.draw_without_rendering()
         found = list(boxes(figure))
     width, height = figure.canvas.get_width_height()
     for text, box in found:
@@ -227,7 +229,7 @@ def test_losses_have_a_panel_for_each_objective(drawn: tuple[View, dict[str, Dra
 
 def test_settings_of_one_objective_are_shades_in_a_panel_of_its_own(sweep: tuple[View, dict[str, Drawing]]) -> None:
     shown = panels(sweep[1]["emd"].figure)
-    assert len(shown) == 8
+    assert len(shown) == 4
     for axes in shown:
         assert {text.get_text() for text in axes.texts} == {"lr=0.0001", "lr=0.0005", "lr=0.001", "real samples"}
         assert len({text.get_color() for text in axes.texts}) == 4
@@ -247,7 +249,7 @@ def test_what_has_no_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_files_are_embeddable_and_without_dates(built: tuple[Path, Report]) -> None:
     folder, _ = built
-    for path in (folder / "figures").glob("*.pdf"):
+    for path in sorted((folder / "figures").glob("*.pdf")):
         data = path.read_bytes()
         assert b"/FontFile2" in data  # TrueType outlines inside
         assert b"/Type3" not in data

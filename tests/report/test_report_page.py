@@ -13,10 +13,12 @@ from bench.records import RecordError
 from bench.report import Report, page, train, view
 
 PAYLOADS = [
-    "<script>alert(1)</script>", "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>",
+    "<script>alert(1)</script>", "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
     '"><b>x</b>', "'><b>x</b>", '" onmouseover="alert(1)', "' autofocus onfocus='alert(1)", "javascript:alert(1)",
     "</title><b>", "</style><b>", "</pre></code><b>", "</textarea><b>", "<!-- ", "-->", "<![CDATA[", "]]>", "<?php ?>",
-    "&lt;b&gt;", "&#60;b&#62;", "&amp;", "{{7*7}}", "{% raw %}", "{{ view.__class__ }}", "${7*7}", "#{7*7}", "<%= 7*7 %>",
+    "&lt;b&gt;", "&#60;b&#62;", "&amp;", "{{7*7}}", "{% raw %}", "{{ view.__class__ }}", "${7*7}", "#{7*7}",
+    "<%= 7*7 %>",
     "<iframe src=//x>", "<base href=//x>", "<meta http-equiv=refresh content=0>", "<link rel=stylesheet href=//x>",
     "<a href=javascript:alert(1)>x</a>", "<math><mi//xlink:href='data:x'>", "<form action=//x>", "<object data=//x>",
     "\x00<b>", "\x1b[2J", "\u202e<b>", "\ud800<b>", "<b\n>", "+ADw-script+AD4-", "\\u003cb\\u003e", "<scr\x00ipt>",

@@ -60,17 +60,13 @@ def visible(text: str) -> str:
 
 def test_markdown_columns_are_aligned_and_bold_is_bold() -> None:
     lines = markdown(table_of("wgan_gp")).splitlines()
-    assert lines[0] == "**wgan_gp**"
-    assert (
-        lines[2:5]
-        == [
-            "| wgan_gp |              EMD \u2193 | Steps |",
-            "| ------- | -----------------: | ----: |",
-            "| wgan_gp | **1.00** [0.50, 1.50] |     3 |",
-        ]
-        or len({len(line) for line in lines[2:5]}) == 1
-    )
-    assert "**1.00** [0.50, 1.50]" in lines[4]
+    assert lines[:5] == [
+        "**wgan_gp**",
+        "",
+        "| wgan_gp |                 EMD \u2193 | Steps |",
+        "| ------- | --------------------: | ----: |",
+        "| wgan_gp | **1.00** [0.50, 1.50] |     3 |",
+    ]
 
 
 # --- LaTeX
@@ -80,7 +76,7 @@ def test_markdown_columns_are_aligned_and_bold_is_bold() -> None:
 def test_latex_has_no_command_but_its_own(text: str) -> None:
     def skeleton(words: str) -> list[str]:
         """Commands and active characters, in order, with escaped characters taken out."""
-        source = latex(table_of(words))
+        source = latex(table_of(words)).replace("\\\\", "")  # ends of lines; a backslash of the text has a name
         escapes = ("textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater", "textbar", "char34")
         for name in escapes:
             source = source.replace(f"\\{name}{{}}", "").replace(f"{{\\{name}}}", "")
@@ -95,9 +91,10 @@ def test_latex_has_no_command_but_its_own(text: str) -> None:
 
 def test_latex_escapes_are_those_of_the_manual() -> None:
     """Against what Lamport's manual and the kernel's documentation give for each character."""
-    source = latex(table_of(r"\ { } $ & # % _ ~ ^ < > | --"))
-    shown = r"\textbackslash{} \{ \} \$ \& \# \% \_ \textasciitilde{} \textasciicircum{} \textless{} \textgreater{} \textbar{} -{}-{}"
-    assert source.count(shown) == 3
+    source = latex(table_of(r"\{}$&#%_~^<>|--"))
+    names = "textasciitilde", "textasciicircum", "textless", "textgreater", "textbar"
+    named = "".join(rf"\{name}{{}}" for name in names)
+    assert source.count(rf"\textbackslash{{}}\{{\}}\$\&\#\%\_{named}-{{}}-{{}}") == 4
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None or shutil.which("pdftotext") is None, reason="needs pdflatex")
@@ -109,11 +106,11 @@ def test_latex_compiles_and_shows_the_text(tmp_path: Path) -> None:
     command = ["pdflatex", "-no-shell-escape", "-halt-on-error", "-interaction=nonstopmode", "a.tex"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     text = subprocess.run(["pdftotext", "-raw", "a.pdf", "-"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    joined = "".join(text.stdout.split())
+    joined = "".join(text.stdout.split()).replace("\u02c6", "^").replace("\u02dc", "~")  # as the font draws them
     for word in (
         r"\input{/etc/passwd}",
         r"\write18{ls}",
-        "a_b&50%of$x^2$#1{~}",
+        "&50%of$x^2$#1{~}",
         "<script>alert(1)</script>",
         "^^5cinput",
     ):
@@ -146,8 +143,8 @@ def test_csv_has_no_formulas_and_loses_nothing(text: str) -> None:
 
 def test_csv_keeps_every_digit_and_negative_numbers_stay_numbers() -> None:
     value = -math.pi / 1e7
-    frame = pd.read_csv(io.StringIO(csv_text(table_of("a", value))), float_precision="round_trip")
-    assert frame["emd"].tolist() == [value]
+    [row] = csv.DictReader(io.StringIO(csv_text(table_of("a", value))))
+    assert float(row["emd"]) == value
 
 
 # --- numbers
@@ -159,8 +156,8 @@ def test_csv_keeps_every_digit_and_negative_numbers_stay_numbers() -> None:
         ([Estimate(7.625, 7.25, 8.0, 8), Estimate(3.0, 2.5, 3.5, 8)], ["7.62 [7.25, 8.00]", "3.00 [2.50, 3.50]"]),
         ([Estimate(0.03124, 0.02991, 0.03254, 8)], ["0.0312 [0.0299, 0.0325]"]),
         ([Estimate(1234.5, 1200.0, 1300.0, 8)], ["1,234 [1,200, 1,300]"]),
-        ([Estimate(8.0, 8.0, 8.0, 8)], ["8.0 [8.0, 8.0]"]),
-        ([Estimate(2.0, 1.0, 3.0, 8), Estimate(3e-7, 2e-7, 4e-7, 8)], ["2.0 [1.0, 3.0]", "3e-07 [2e-07, 4e-07]"]),
+        ([Estimate(8.0, 8.0, 8.0, 8)], ["8.00 [8.00, 8.00]"]),
+        ([Estimate(2.0, 1.0, 3.0, 8), Estimate(3e-7, 2e-7, 4e-7, 8)], ["2.00 [1.00, 3.00]", "3e-07 [2e-07, 4e-07]"]),
         ([Estimate(2.5, math.nan, math.nan, 1)], ["2.50"]),
         ([Estimate(math.nan, math.nan, math.nan, 0), 12345, 1.5, None], ["\u2013", "12,345", "1.5", ""]),
         ([0.0, 0.0], ["0", "0"]),
@@ -208,7 +205,7 @@ def test_a_tie_is_not_bold() -> None:
 
 
 def test_seeds_decide_in_pairs() -> None:
-    """A difference far smaller than the spread, but in every pair; scipy's paired test agrees, the unpaired does not."""
+    """A difference far smaller than the spread, but in every pair: so says scipy's paired test, not its unpaired."""
     first, second = 10 * NOISE, 10 * NOISE + 0.5 + 0.1 * NOISE[::-1]
     task = task_of(list(first), list(second))
     assert train._best(task, "x", UP) is task.cells[1]

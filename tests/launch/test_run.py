@@ -1,0 +1,244 @@
+"""The main job as real processes: results, resuming, kills, signals, failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from commands import TINY, Bench, children, end, frame_of, gone, wait_for
+
+from bench import records
+
+SLOW = TINY.replace("steps: 60", "steps: 3000")
+"""Long enough to be caught at work."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A finished run of the tiny grid, and of the slow one, for comparison."""
+    bench = Bench(tmp_path_factory.mktemp("undisturbed"))
+    for name, text in (("tiny", TINY), ("slow", SLOW)):
+        done = bench("run", "--grid", bench.grid(text, name), "--out", name, "--way", "vmap")
+        assert done.returncode == 0, done.stdout + done.stderr
+    return bench
+
+
+def test_a_run_leaves_what_it_promises(undisturbed: Bench) -> None:
+    folder = undisturbed.folder / "tiny"
+    frame, errors = records.load(folder)
+    assert not errors
+    assert frame["run_id"].nunique() == 4
+    assert set(frame["status"]) == {"ok"}
+    promised = {
+        "grid", "cell_id", "run_id", "seed", "step", "status", "objective", "dataset", "wall_seconds",
+        "replica_steps_per_second", "modes_covered", "modes_total", "high_quality_share", "reverse_kl", "emd",
+        "emd_floor", "emd_n", "modes_covered_floor", "modes_covered_by_mass", "hparams.penalty_weight",
+        "critic_optimizer.lr", "dataset.std", "critic_loss", "generator_loss", "score_gap", "way", "device",
+        "torch_version", "git_commit", "settings",
+    }  # fmt: skip
+    assert promised <= set(frame.columns)
+    for _, rows in frame.groupby("run_id"):
+        assert rows["step"].is_monotonic_increasing
+        assert rows["step"].iloc[-1] == 60
+        assert len(rows) == 4
+    assert (frame["emd"] > 0).all()
+    assert (frame["emd_n"] == 100).all()
+    assert (frame["wall_seconds"] > 0).all()
+    for path in ("results.parquet", "manifest.json", "report.html"):
+        assert (folder / path).stat().st_size > 0
+    assert {path.suffix for path in (folder / "tables").iterdir()} == {".md", ".tex", ".csv"}
+    assert {path.suffix for path in (folder / "figures").iterdir()} == {".pdf", ".png"}
+    assert not (folder / "work").exists()
+    samples = records.load_samples(folder, frame["run_id"].iloc[0])
+    assert samples["fake"].shape == (200, 2)
+
+
+def test_objectives_with_one_seed_are_judged_against_the_same_samples(undisturbed: Bench) -> None:
+    frame = frame_of(undisturbed.folder / "tiny")
+    floors = frame.groupby("seed")["emd_floor"].nunique()
+    assert (floors == 1).all()
+    assert frame["emd_floor"].nunique() == 2
+
+
+def test_the_stored_samples_give_the_stored_metrics_again(undisturbed: Bench) -> None:
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    folder = undisturbed.folder / "tiny"
+    frame, _ = records.load(folder)
+    for run_id, rows in frame.groupby("run_id"):
+        samples = records.load_samples(folder, str(run_id))
+        cost = cdist(samples["fake"][:100].astype(np.float64), samples["real"][:100].astype(np.float64))
+        assert cost[linear_sum_assignment(cost)].mean() == pytest.approx(rows["emd"].iloc[-1], rel=1e-9)
+
+
+def test_the_same_command_again_does_nothing_and_says_so(undisturbed: Bench) -> None:
+    folder = undisturbed.folder / "tiny"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    again = undisturbed("run", "--grid", "tiny.yaml", "--out", "tiny", "--way", "vmap")
+    assert again.returncode == 0
+    assert "4 of them done" in again.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def test_more_seeds_train_only_what_is_missing(undisturbed: Bench, tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    grid = bench.grid()
+    assert bench("run", "--grid", grid, "--out", "out", "--seeds", "1", "--way", "vmap").returncode == 0
+    first = {path.name: path.read_bytes() for path in (tmp_path / "out" / "runs").iterdir()}
+    assert bench("run", "--grid", grid, "--out", "out", "--way", "vmap").returncode == 0
+    second = {path.name: path.read_bytes() for path in (tmp_path / "out" / "runs").iterdir()}
+    assert len(first) == 2
+    assert len(second) == 4
+    assert first.items() <= second.items()
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    done = bench("run", "--grid", bench.grid(), "--dry-run")
+    assert done.returncode == 0
+    assert "tiny: 2 cells x 2 seeds = 4 runs" in done.stdout
+    assert "ring-wgan_gp x 2" in done.stdout
+    assert "roughly" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.yaml"}
+
+
+def kill_one(bench: Bench, out: str, victim: str) -> None:
+    """Start the slow grid, kill the driver, a worker or an evaluator once it is at work."""
+    process = bench.start("run", "--grid", "slow.yaml", "--out", out, "--way", "vmap")
+    try:
+        wait_for(lambda: list((bench.folder / out).glob("work/*/state.safetensors")) or process.poll() is not None)
+        assert process.poll() is None
+        workers = children(process)
+        family = [process.pid, *[p.pid for w in workers for p in (w, *w.children(recursive=True))]]
+        if victim == "driver":
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(30)
+            wait_for(lambda: gone(family[1:]), 20)
+        else:
+            target = workers[0] if victim == "worker" else workers[0].children()[-1]
+            target.kill()
+            assert process.wait(120) == 0
+    finally:
+        output = end(process)
+    if victim != "driver":
+        assert "begins again from its last checkpoint" in output
+
+
+@pytest.mark.parametrize("victim", ["driver", "worker", "evaluator"])
+def test_a_kill_costs_no_row_and_changes_no_bit(undisturbed: Bench, victim: str) -> None:
+    kill_one(undisturbed, victim, victim)
+    again = undisturbed("run", "--grid", "slow.yaml", "--out", victim, "--way", "vmap")
+    assert again.returncode == 0, again.stdout + again.stderr
+    found = frame_of(undisturbed.folder / victim).drop(columns="grid")
+    expected = frame_of(undisturbed.folder / "slow").drop(columns="grid")
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_saves_and_the_same_command_goes_on(undisturbed: Bench, number: signal.Signals, code: int) -> None:
+    out = f"signal-{code}"
+    process = undisturbed.start("run", "--grid", "slow.yaml", "--out", out, "--way", "vmap")
+    try:
+        wait_for(lambda: list((undisturbed.folder / out).glob("work/*/state.safetensors")))
+        workers = [worker.pid for worker in children(process)]
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # Ctrl-C reaches every process of the terminal
+        else:
+            os.kill(process.pid, number)
+        assert process.wait(20) == code
+        assert gone(workers)
+    finally:
+        assert "the same command goes on from here" in end(process)
+    assert undisturbed("run", "--grid", "slow.yaml", "--out", out, "--way", "vmap").returncode == 0
+    found = frame_of(undisturbed.folder / out)
+    pd.testing.assert_frame_equal(found, frame_of(undisturbed.folder / "slow"), check_exact=True)
+
+
+def test_status_tells_how_far_it_is(undisturbed: Bench) -> None:
+    process = undisturbed.start("run", "--grid", "slow.yaml", "--out", "watched", "--way", "vmap")
+    try:
+        wait_for(lambda: list((undisturbed.folder / "watched").glob("work/*/state.safetensors")))
+        said = undisturbed("status", "watched")
+        assert said.returncode == 0
+        assert "of 4 runs done" in said.stdout
+        assert "at work or interrupted" in said.stdout
+    finally:
+        end(process)
+    assert "4 of 4 runs done\n  ok: 4" in undisturbed("status", "tiny").stdout
+
+
+def test_two_drivers_do_not_share_a_folder(undisturbed: Bench) -> None:
+    process = undisturbed.start("run", "--grid", "slow.yaml", "--out", "shared", "--way", "vmap")
+    try:
+        wait_for(lambda: list((undisturbed.folder / "shared").glob("work/*/state.safetensors")))
+        second = undisturbed("run", "--grid", "slow.yaml", "--out", "shared")
+        assert second.returncode == 2
+        assert second.stderr == "bench: shared: another run is at work here; wait for it, or choose --out\n"
+    finally:
+        end(process)
+
+
+def test_a_run_that_fails_is_one_row_and_can_be_tried_again(tmp_path: Path) -> None:
+    """The work folder of a unit holds a state that is not its own: its runs fail, the others do not."""
+    bench = Bench(tmp_path)
+    grid = bench.grid(SLOW, "slow")
+    process = bench.start("run", "--grid", grid, "--out", "out", "--way", "vmap")
+    try:
+        wait_for(lambda: list((tmp_path / "out").glob("work/*/state.safetensors")))
+    finally:
+        end(process)
+    state = next((tmp_path / "out").glob("work/*/state.safetensors"))
+    state.write_bytes(state.read_bytes()[:-100])
+    failed = bench("run", "--grid", grid, "--out", "out", "--way", "vmap")
+    assert failed.returncode == 1
+    assert "--retry failed tries them again" in failed.stdout
+    frame, _ = records.load(tmp_path / "out")
+    last = frame.drop_duplicates("run_id", keep="last")
+    assert sorted(last["status"]) == ["failed", "failed", "ok", "ok"]
+    assert last[last["status"] == "failed"]["message"].str.len().min() > 10
+    assert bench("run", "--grid", grid, "--out", "out", "--way", "vmap").returncode == 1  # not tried by itself
+    retried = bench("run", "--grid", grid, "--out", "out", "--way", "vmap", "--retry", "failed")
+    assert retried.returncode == 0, retried.stdout + retried.stderr
+    assert set(frame_of(tmp_path / "out")["status"]) == {"ok"}
+
+
+def test_force_trains_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    grid = bench.grid()
+    assert bench("run", "--grid", grid, "--out", "out", "--way", "vmap").returncode == 0
+    before = frame_of(tmp_path / "out")
+    stamps = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").iterdir()}
+    assert bench("run", "--grid", grid, "--out", "out", "--way", "vmap", "--force").returncode == 0
+    assert all(path.stat().st_mtime_ns > stamps[path.name] for path in (tmp_path / "out" / "runs").iterdir())
+    pd.testing.assert_frame_equal(before, frame_of(tmp_path / "out"), check_exact=True)
+
+
+def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    entry = "{name: minimax, optimizer: {lr: [1.0e-4, 1.0e+38]}}"
+    text = TINY.replace("objective: [non_saturating,", f"objective: [{entry},")
+    done = bench("run", "--grid", bench.grid(text), "--out", "out", "--way", "vmap")
+    assert done.returncode == 0, done.stdout + done.stderr
+    frame, _ = records.load(tmp_path / "out")
+    last = frame.drop_duplicates("run_id", keep="last")
+    bad = last[last["status"] == "diverged"]
+    assert len(bad) == 2
+    assert bad["critic_optimizer.lr"].eq(1e38).all()
+    assert bad["message"].str.contains("stopped being finite").all()
+    assert (bad["step"] >= 1).all()
+    assert bad["emd"].isna().all()
+    assert (last["status"] == "ok").sum() == 4
+
+
+def test_the_manifest_holds_what_is_needed_to_run_again(undisturbed: Bench) -> None:
+    manifest = json.loads((undisturbed.folder / "tiny" / "manifest.json").read_text())
+    assert manifest["grid_source"] == TINY
+    assert [cell["seeds"] for cell in manifest["cells"]] == [[0, 1], [0, 1]]
+    assert str(undisturbed.folder) not in json.dumps(manifest)
+    assert [cell["settings"]["objective"] for cell in manifest["cells"]] == ["non_saturating", "wgan_gp"]
