@@ -283,7 +283,8 @@ def _decode(data: pa.Buffer, path: Path) -> pa.Table:
         meta = file.metadata
         content = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
         if meta.num_rows > MOST_ROWS or meta.num_columns > MOST_COLUMNS or content > LARGEST_CONTENT:
-            raise RecordError(path, f"{meta.num_rows:,} rows of {meta.num_columns:,} columns are too many for a run")
+            extent = f"{meta.num_rows:,} rows, {meta.num_columns:,} columns, {content:,} bytes"
+            raise RecordError(path, f"{extent} are too many for a run")
         _check_kinds(file.schema_arrow, path)
         told = (meta.metadata or {}).get(b"digest", b"").decode()
         table = file.read(use_threads=False).replace_schema_metadata(None)

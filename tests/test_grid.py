@@ -288,6 +288,8 @@ def test_overrides_in_all_forms(load: Load) -> None:
         "optimizer=rmsprop": ["minimax", {**clip, "optimizer": "rmsprop"}],
     }.items():
         assert [cell["objective"] for cell in found(load(base, override))] == objectives, override
+    bare = {"name": "wgan_clip", "clip": 1}
+    assert [cell["objective"] for cell in found(load({**base, "objective": bare}, "critic_steps=1"))] == [bare]
     one = {**base, "objective": clip}
     assert [cell["objective"] for cell in found(load(one, "critic_steps=1"))] == [{**clip, "critic_steps": 1}]
 
@@ -561,6 +563,14 @@ def test_an_objective_carries_its_own_settings(load: Load) -> None:
     cells = found(load(text, "critic_optimizer.lr=1"))
     assert [c["critic_optimizer"]["lr"] for c in cells] == [1, 1, 1]
     assert cells[1]["generator_optimizer"]["lr"] == 5e-5
+
+
+def test_a_default_that_is_spelt_out_makes_no_other_cell(load: Load) -> None:
+    text = (
+        "seeds: 1\ndataset: ring\nobjective: minimax\nunion:\n- {batch_size: 64}\n- {batch_size: 64, critic_steps: 1}"
+    )
+    words = "critic_steps: 1 gives the same cell as its default at g.yaml:5; keep one"
+    assert load.refusal(text) == f"g.yaml:6: {words}"
 
 
 @pytest.mark.parametrize(

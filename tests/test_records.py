@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -292,6 +293,14 @@ def test_no_bit_flip_is_read_as_other_rows(record: Path) -> None:
     assert refused > 350  # the others hit statistics and the like, of which no row is made
 
 
+def test_pages_have_checksums_that_any_reader_can_verify(record: Path) -> None:
+    data = bytearray(record.read_bytes())
+    data[data.index(b"wgan_gp")] ^= 1
+    record.write_bytes(data)
+    with pytest.raises(OSError, match="CRC"):
+        pq.read_table(record, page_checksum_verification=True)
+
+
 def test_no_truncation_or_zeroed_range_is_read(record: Path) -> None:
     data = record.read_bytes()
     whole = records.load_run(record)
@@ -404,55 +413,54 @@ def unpickled() -> Iterator[list[str]]:
     active = False
 
 
-def hostile_files(folder: Path) -> Iterator[Path]:
-    """Files under a record's name, each of which would like to be more than rows."""
+def hostile_files(folder: Path) -> Iterator[str]:
+    """Files under a record's name, each of which would like to be more than rows; what is said of each."""
     path = folder / "runs" / "wgan_gp-ring-0123456789-s0.parquet"
     path.parent.mkdir(parents=True)
-    plain = pa.Table.from_pandas(frame_of(), preserve_index=False)
-
-    yield raw(frame_of(), path)  # as such, a good one
     rows = records.MOST_ROWS + 1
     pq.write_table(pa.table({"run_id": pa.array(["a"] * rows), "step": pa.array([0] * rows)}), path)
-    yield path
+    yield "100,001 rows, 2 columns"
     pq.write_table(pa.table({f"c{i}": [1] for i in range(records.MOST_COLUMNS + 1)}), path)
-    yield path
+    yield "1 rows, 2,001 columns"
+    pq.write_table(pa.table({"a.b": ["x" * 10_000] * 1000}), path, use_dictionary=False, compression="zstd")
+    with mock.patch.object(records, "LARGEST_CONTENT", path.stat().st_size * 2):
+        yield "1,000 rows, 1 columns"
     with path.open("wb") as file:
         file.truncate(records.LARGEST_FILE + 1)
-    yield path
+    yield "67,108,865 bytes are too many"
     for kind in (pa.uuid(), pa.opaque(pa.binary(16), "x", "y"), pa.json_()):
         storage = pa.array([b"0" * 16] if kind.storage_type != pa.string() else ["{}"], kind.storage_type)
         pq.write_table(pa.table({"dataset.x": pa.ExtensionArray.from_storage(kind, storage)}), path)
-        yield path
+        yield "column 'dataset.x' holds "
+    plain = pa.Table.from_pandas(frame_of(), preserve_index=False)
     pickled = {b"pandas": b"\x80\x04cos\nsystem\n(S'true'\ntR.", b"ARROW:schema": b"AAAA"}
     pq.write_table(plain.replace_schema_metadata(pickled), path)
-    yield path
+    yield "damaged"
     pq.write_table(plain.append_column("emd", plain["emd"]), path)
-    yield path
+    yield "two columns have one name"
     np.save(path.with_suffix(".npy"), np.array([{"a": 1}], dtype=object), allow_pickle=True)
     path.with_suffix(".npy").replace(path)
-    yield path
+    yield "damaged"
     path.unlink()
     path.mkdir()
-    yield path
+    yield "not a file"
     path.rmdir()
     os.mkfifo(path)
-    yield path
+    yield "not a file"
     path.unlink()
     path.symlink_to(path)
-    yield path
+    yield "levels of symbolic links"
     path.unlink()
     path.symlink_to("/dev/zero")
-    yield path
+    yield "not a file"
 
 
 def test_hostile_files_are_refused_in_one_line_and_nothing_is_unpickled(tmp_path: Path, unpickled: list[str]) -> None:
-    outcomes = []
-    for _ in hostile_files(tmp_path):
-        rows, errors = records.load(tmp_path)
-        outcomes.append(len(errors))
-        assert len(rows) == (0 if errors else 12)
-        assert all("\n" not in str(error) for error in errors)
-    assert outcomes == [0] + [1] * 13
+    for reason in hostile_files(tmp_path):
+        rows, [error] = records.load(tmp_path)
+        assert rows.empty
+        assert reason in str(error)
+        assert "\n" not in str(error)
     assert unpickled == []
 
 

@@ -36,7 +36,7 @@ def test_published_recipes() -> None:
 
 
 def test_layers_are_laid_in_order() -> None:
-    raw = {  # fmt: skip
+    raw = {
         **BASE,
         "optimizer": {"lr": 1e-3},
         "critic_optimizer": {"beta2": 0.99},

@@ -226,9 +226,10 @@ class _Session:
                     readings = {name: column[r] for name, column in self.readings[str(step)].items()}
                     results[r].rows.append(self._row(results[r].run, step, "ok", "", readings, values, floors[r]))
         last = _load_tensors(self._path(str(max(judged))))["fake"]
-        reference = _load_tensors(self._path("real"))["reference"]
+        real = _load_tensors(self._path("real"))
+        known = {name: tensor.numpy() for name, tensor in real.items() if name not in ("reference", "fresh")}
         for r, (result, end) in enumerate(zip(results, diverged, strict=True)):
-            result.samples = {"fake": last[r].numpy(), "real": reference[r].numpy()}
+            result.samples = {"fake": last[r].numpy(), "real": real["reference"][r].numpy(), **known}
             if end is not None:
                 step, site = end
                 values = {name: float("nan") for name in future.result()[r]}
