@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bench import lazy_torch
+from bench import ROOT, lazy_torch
 from bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
         _check_flags(words)
         arguments = _parser().parse_args(words)
         lazy_torch.install()
+        _refuse_others_packages()
         command: Callable[[argparse.Namespace], int] = arguments.command
         return command(arguments)
     except UserError as error:
@@ -105,6 +106,14 @@ def _check_flags(words: Sequence[str]) -> None:
         flag = word.partition("=")[0]
         if flag.startswith("--") and flag not in known:
             raise UserError(f"unknown flag {flag!r}; {nearest(flag, known)}")
+
+
+def _refuse_others_packages() -> None:
+    """``datasets`` and ``objectives`` are the checkout's own, which stands first on the path, unless one was loaded."""
+    for name in ("datasets", "objectives"):
+        origin = getattr(sys.modules.get(name), "__file__", None)
+        if origin and Path(origin).resolve().parent != ROOT / name:
+            raise UserError(f"another package named {name!r} was imported before this one, from {origin}; uninstall it")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -8,8 +8,18 @@ class UserError(Exception):
     """A mistake in a command, a grid or a file: printed as one line without a traceback; the exit code is 2."""
 
 
+OTHER_WORDS = {
+    "n_critic": "critic_steps", "disc_iters": "critic_steps", "d_steps": "critic_steps",
+    "lambda": "penalty_weight", "gp_weight": "penalty_weight", "clip_value": "clip",
+    "discriminator": "critic", "learning_rate": "lr", "betas": "beta1", "iterations": "steps", "epochs": "steps",
+    "data": "dataset", "loss": "objective", "sigma": "std", "z_dim": "dim", "n_modes": "modes",
+}  # fmt: skip
+"""What other codes call the settings of this one."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy for a wrong word: the nearest right one, or all of them where none is near."""
     known = sorted(known)
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    meant = {other: right for other, right in OTHER_WORDS.items() if right in known} | {right: right for right in known}
+    close = get_close_matches(word, meant, n=1, cutoff=0.6)
+    return f"did you mean {meant[close[0]]!r}?" if close else f"known: {', '.join(known)}"

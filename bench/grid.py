@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MOST_RUNS = 1_000_000
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-_OVERRIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*)\s*=(.*)", re.DOTALL)
+_OVERRIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*){0,9})\s*=(.*)", re.DOTALL)
 
 _Path = tuple[str | int, ...]
 
@@ -173,6 +173,7 @@ def _set(override: Block, block: Block) -> Block:
         return _lay(override, objective) if wins else objective
 
     result = _lay(override, block)
+    result.mark = block.mark
     if "objective" in result and override.keys() <= set(PER_OBJECTIVE):
         objective = result["objective"]
         result["objective"] = _each(objective, own) if isinstance(objective, Items) else own(objective)
@@ -364,8 +365,9 @@ def _dotted(path: _Path) -> str:
 
 
 def _twice(first: Block, second: Block) -> str:
-    """Name the first thing that two spellings of one cell spell differently."""
-    path, old, new = _difference(first, second) or ((), ("this", first.mark), ("this", second.mark))
+    """Say which two spellings make one cell: two values where there are, or else one value at two places."""
+    differences = [*_differences(first, second), ((), ("this", first.mark), ("this", second.mark))]
+    path, old, new = max(differences, key=lambda found: found[1][0] != found[2][0])
     return f"{new[1]}: {_dotted(path)}: {new[0]} gives the same cell as {old[0]} at {old[1]}; keep one"
 
 
@@ -373,17 +375,15 @@ _Spelt = tuple[str, str]
 """What is written, and its place."""
 
 
-def _difference(first: Block, second: Block, path: _Path = ()) -> tuple[_Path, _Spelt, _Spelt] | None:
-    for key, b in second.items():
+def _differences(first: Block, second: Block, path: _Path = ()) -> Iterator[tuple[_Path, _Spelt, _Spelt]]:
+    for key in {**first, **second}:
         here = (*path, key)
-        new = (shown(repr(b)), second.marks[key])
-        if key not in first:
-            return here, ("its default", first.mark), new
-        a = first[key]
-        inner = _difference(a, b, here) if isinstance(a, Block) and isinstance(b, Block) else None
-        if inner:
-            return inner
-        old = (shown(repr(a)), first.marks[key])
+        a, b = first.get(key), second.get(key)
+        if isinstance(a, Block) and isinstance(b, Block):
+            yield from _differences(a, b, here)
+        old, new = (
+            (shown(repr(block[key])), block.marks[key]) if key in block else ("its default", block.mark)
+            for block in (first, second)
+        )
         if old != new:
-            return here, old, new
-    return None
+            yield here, old, new

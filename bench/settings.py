@@ -33,7 +33,7 @@ class Strict(BaseModel):
 def check(model: type[Strict], raw: object, path: Path = ()) -> dict[str, Any]:
     """The block with its defaults filled in, as plain values."""
     if not isinstance(raw, Mapping):
-        raise SettingError(path, f"a block of settings belongs here, not {raw!r}")
+        raise SettingError(path, f"a block of settings belongs here, not {raw!r}; write {{key: value}}")
     try:
         return model.model_validate(dict(raw)).model_dump()
     except ValidationError as error:

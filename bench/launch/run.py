@@ -200,6 +200,7 @@ def _write_manifest(grid: Grid, options: Options, device: str) -> None:
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "grid": grid.name,
+        "description": grid.description,
         "grid_source": grid.source,
         "overrides": list(grid.overrides),
         "cells": [{"cell_id": cell.id, "settings": cell.settings, "seeds": list(grid.seeds)} for cell in grid.cells],

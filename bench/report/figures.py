@@ -49,6 +49,8 @@ class Curve:
     column: str
     label: str
     dashes: str = "-"
+    log: bool = False
+    """Whether the values are compared by ratio, as those that have a floor above zero."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def _draw(axes: Axes, panel: _Panel, colours: Mapping[str, str], height: float) 
             axes.axhline(level, color=style.GREY, linestyle="--", linewidth=0.9, zorder=1.5)
             ends.append((level, "real samples", style.GREY))
     style.log_steps(axes, {float(step) for cell in panel.cells for step in cell.rows.get("step", ())})
+    if any(curve.log for curve in panel.curves):
+        style.log_values(axes)
     axes.margins(y=0.08)
     axes.autoscale_view()
     style.label_ends(axes, ends, height)

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 PAGE_WIDTH = 7.0
 COLUMN_WIDTH = 4.5
@@ -125,6 +125,14 @@ def log_steps(axes: Axes, steps: Iterable[float]) -> None:
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(short))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def log_values(axes: Axes) -> None:
+    """A logarithmic axis for values, with plain numbers at 1, 2 and 5 of each decade."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(short))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
 
 
 def short(value: float, _: object = None) -> str:

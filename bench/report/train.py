@@ -23,7 +23,7 @@ CURVES = (
         "Modes covered",
         (Curve("modes_covered", "modes (one-sample rule)"), Curve("modes_covered_by_mass", "modes (mass rule)")),
     ),
-    ("emd", "Earth mover's distance", (Curve("emd", "EMD"),)),
+    ("emd", "Earth mover's distance", (Curve("emd", "EMD", log=True),)),
 )
 LOSSES = (Curve("critic_loss", "critic"), Curve("generator_loss", "generator", "--"))
 FEWEST_PAIRS = 5

@@ -75,12 +75,18 @@ class CellView:
         """The seeds whose run ended so."""
         return [int(str(seed)) for seed in self.last.index[self.last["status"] == status]] if len(self.last) else []
 
-    def final(self, column: str) -> dict[int, float]:
+    def final(self, column: str) -> Mapping[int, float]:
         """The column at the end of each run that ended well, by seed; runs without a finite value are left out."""
         if column not in self.last:
             return {}
-        values = self.last.loc[self.last["status"] == "ok", column]
-        return {int(str(seed)): float(value) for seed, value in values.items() if math.isfinite(value)}
+        if column not in self._finals:
+            values = zip(self.ended("ok"), self.last.loc[self.last["status"] == "ok", column], strict=True)
+            self._finals[column] = {seed: float(value) for seed, value in values if math.isfinite(value)}
+        return self._finals[column]
+
+    @cached_property
+    def _finals(self) -> dict[str, dict[int, float]]:
+        return {}
 
     def curves(self, column: str) -> pd.DataFrame:
         """The column over steps (index), a run a column by its seed; what is not finite is missing."""
