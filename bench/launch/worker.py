@@ -77,14 +77,17 @@ def serve(line: Connection, orders: Orders, index: int) -> None:
     torch.set_num_threads(1)
     # Adam's squares of small gradients are denormal numbers, which cost a CPU a hundred times; below 1e-38 they are 0.
     torch.set_flush_denormal(True)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_become_evaluator) as evaluator:
+    evaluator = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_become_evaluator)
+    try:
         with contextlib.suppress(EOFError, BrokenPipeError):
             while isinstance(unit := line.recv(), Unit):
                 done = _do(unit, orders, evaluator, line)
                 if done is None:
                     break
                 line.send(done)
-        evaluator.shutdown(wait=False, cancel_futures=True)
+    finally:
+        # One call, which waits: after one that does not wait, the evaluator is never told to end.
+        evaluator.shutdown(cancel_futures=True)
 
 
 def _do(unit: Unit, orders: Orders, evaluator: ProcessPoolExecutor, line: Connection) -> Done | None:
