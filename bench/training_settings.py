@@ -116,6 +116,14 @@ def group(settings: Settings) -> str:
     return canonical(shape | names)
 
 
+def shape(settings: Settings) -> str:
+    """Equal for cells whose training steps take equally long: a data set matters by the shape of its samples alone."""
+    event = build(settings["dataset"], DATASETS).event_shape
+    kept = ("objective", "generator", "critic", "latent", "batch_size", "critic_steps")
+    names = [settings[key]["name"] for key in ("generator_optimizer", "critic_optimizer")]
+    return canonical([{key: settings[key] for key in kept}, names, event])
+
+
 def work(settings: Settings) -> float:
     """Floating-point operations of one run in matrix products, roughly: three passes a training step and network."""
     generator, critic = _multiplications(settings)

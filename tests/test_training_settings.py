@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench import training_settings
 from bench.experiments import EXPERIMENTS, make_cell
 from bench.experiments.train import schedule
 from bench.settings import SettingError
@@ -134,6 +135,14 @@ def test_groups_differ_in_shape_alone() -> None:
     )
     assert all(group(**change) == group() for change in same)
     assert all(group(**change) != group() for change in other)
+
+
+def test_data_sets_with_samples_of_one_shape_share_a_measurement() -> None:
+    def shape(**change: Any) -> str:
+        return training_settings.shape(TRAIN.resolve({**BASE, **change}))
+
+    assert shape() == shape(dataset="grid") == shape(steps=5) == shape(evaluate={"n": 2000})
+    assert len({shape(), shape(batch_size=5), shape(objective="wgan_clip"), shape(latent={"dim": 5})}) == 4
 
 
 @pytest.mark.parametrize("spacing", ["log", "linear"])

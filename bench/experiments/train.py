@@ -145,7 +145,7 @@ class _Session:
             return cast(Way, path.read_text())
         way: Way = self.context.way or ways.choose(
             self.problem, self.seeds, self.scalars,
-            steps=self.settings["steps"], shape=training_settings.group({**self.settings, "steps": 0}),
+            steps=self.settings["steps"], shape=training_settings.shape(self.settings),
             device=self.context.device, say=self.context.say,
         )  # fmt: skip
         publish_bytes(way.encode(), path)

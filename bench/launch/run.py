@@ -29,6 +29,9 @@ LOCK = ".lock"
 SUMMARY = "summary.json"
 FAILED = frozenset({"failed", "oom", "timeout", "killed"})
 
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
+"""What a CUDA driver leaves in the file system, on Linux and under Windows."""
+
 RATE = 2.5e10
 """Floating-point operations per second that one core is taken to do in plans: a guess that is right within a factor
 of about 3; the time left that a run itself shows is measured."""
@@ -131,8 +134,8 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _device(wanted: str) -> str:
-    """``cuda`` where it is asked for or there; torch is loaded only where its CUDA libraries are installed."""
-    if wanted == "cpu" or (wanted == "auto" and not Path("/dev/nvidiactl").exists()):
+    """``cuda`` where it is there and not unwanted; torch, which is slow to load, is asked only if there is a driver."""
+    if wanted == "cpu" or (wanted == "auto" and not any(Path(path).exists() for path in DRIVERS)):
         return "cpu"
     import torch
 
