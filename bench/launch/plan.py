@@ -32,8 +32,8 @@ class Plan:
 def make_plan(runs: Iterable[Run], folder: Path, done: set[str], *, device: str, workers: int) -> Plan:
     """The plan for those of the runs that are not done."""
     runs = list(runs)
-    missing = {run.id: run for run in runs if run.id not in done}
     everything = {run.id: run for run in runs}
+    missing = {name: run for name, run in everything.items() if name not in done}
     units = []
     for path in sorted((folder / WORK).glob("*/unit.json")) if missing else ():
         unit = _restore(path, everything)
@@ -43,7 +43,7 @@ def make_plan(runs: Iterable[Run], folder: Path, done: set[str], *, device: str,
                 missing.pop(run.id, None)
     units += cut(list(missing.values()), _group_key, LARGEST[device], workers - len(units))
     order = sorted(units, key=lambda unit: (-work(unit), unit.id))
-    return Plan(tuple(order), len(runs) - sum(run.id not in done for run in runs), len(runs))
+    return Plan(tuple(order), sum(run.id in done for run in runs), len(runs))
 
 
 def work(unit: Unit) -> float:
