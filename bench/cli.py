@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,6 +16,7 @@ from bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from bench.grid import Grid
+    from bench.plugins import File
 
 KINDS = ("objectives", "datasets", "metrics", "networks", "optimizers", "experiments", "grids")
 
@@ -65,9 +68,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = parser.add_subparsers(title="commands", metavar="command", required=True)
 
-    def add(name: str, function: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, function: Callable[[argparse.Namespace], int], words: str, plugins: bool = True
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+        if plugins:
+            command.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE", dest="plugins",
+                                 help="a file with more objectives, data sets or metrics; may be repeated")  # fmt: skip
         command.set_defaults(command=function)
         return command
 
@@ -87,12 +95,12 @@ def _parser() -> argparse.ArgumentParser:
 
     report = add("report", _report, "rebuild tables, figures and the page from the records alone")
     report.add_argument("folder", type=Path, metavar="DIR", help="results folder")
-    status = add("status", _status, "say how far a grid has come, from its results folder alone")
+    status = add("status", _status, "say how far a grid has come, from its results folder alone", plugins=False)
     status.add_argument("folder", type=Path, metavar="DIR", help="results folder")
     listing = add("list", _list, "list what a grid can name")
     listing.add_argument("kind", nargs="?", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
-    check = add("check", _check, "validate a grid file without running it")
-    check.add_argument("file", type=Path, metavar="FILE", help="a grid file")
+    check = add("check", _check, "validate a grid file without running it, or test what a plug-in file brings")
+    check.add_argument("file", type=Path, metavar="FILE", help="a grid file (.yaml) or a plug-in file (.py)")
     return parser
 
 
@@ -116,10 +124,20 @@ def _refuse_others_packages() -> None:
             raise UserError(f"another package named {name!r} was imported before this one, from {origin}; uninstall it")
 
 
+def _plugins(arguments: argparse.Namespace) -> tuple[File, ...]:
+    """The plug-in files that were named; they and installed plug-ins have been loaded."""
+    from bench import plugins
+
+    files = plugins.read(arguments.plugins)
+    plugins.load(files)
+    return files
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from bench.grid import load_grid
     from bench.launch.run import Options, run
 
+    plugins = _plugins(arguments)
     grid = load_grid(arguments.grid, arguments.overrides, arguments.seeds)
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError(f"--workers is a whole number from 1, not {arguments.workers}")
@@ -131,6 +149,7 @@ def _run(arguments: argparse.Namespace) -> int:
         dry=arguments.dry_run,
         force=arguments.force,
         retry=arguments.retry is not None,
+        plugins=plugins,
     )
     return run(grid, options)
 
@@ -138,6 +157,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from bench.launch.run import rebuild
 
+    _plugins(arguments)
     return rebuild(arguments.folder)
 
 
@@ -149,16 +169,47 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.file.suffix == ".py":
+        return _check_plugin(arguments)
     from bench.grid import load_grid
 
+    _plugins(arguments)
     grid: Grid = load_grid(arguments.file)
     print(f"{arguments.file}: good: {len(grid.cells):,} cells x {len(grid.seeds):,} seeds")
+    return 0
+
+
+def _check_plugin(arguments: argparse.Namespace) -> int:
+    """Test what the file brings, and say what is wrong with each; raises a UserError where something is."""
+    from bench import plugins
+    from bench.contracts import check
+    from bench.records import printable
+
+    arguments.plugins.append(arguments.file)
+    _plugins(arguments)
+    entries = plugins.brought(*plugins.read([arguments.file]))
+    lazy_torch.withdraw()
+    refused = 0
+    for entry in entries:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a stranger's code is judged by what it gives
+            found = check(entry.thing)
+        wrong = {name: words for name, words in found.items() if words is not None}
+        refused += bool(wrong)
+        verdict = f"{len(wrong)} of {len(found)} checks failed" if wrong else f"{len(found)} checks passed"
+        print(f"{entry.place}: {entry.kind.word} {entry.name}: {verdict}")
+        for name, words in wrong.items():
+            lines = "\n".join(map(printable, f"{name}: {words}".splitlines()))
+            print(textwrap.indent(lines, "  "))
+    if refused or not entries:
+        raise UserError(f"{arguments.file}: {f'{refused} of {len(entries)} refused' if entries else 'brings nothing'}")
     return 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
     from bench.listing import listing
 
+    _plugins(arguments)
     kinds = [arguments.kind] if arguments.kind else KINDS
     print("\n\n".join(listing(kind) for kind in kinds))
     return 0

@@ -6,7 +6,7 @@ Shape letters: R replica, B batch, k batches in a row, N evaluation samples, *E 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -20,6 +20,9 @@ from bench.problem import READINGS, SITES, Problem, Tree
 Way: TypeAlias = Literal["loop", "vmap", "compiled"]
 """How the replicas of a unit are stepped: one after the other, lifted, or lifted and compiled."""
 
+Draw: TypeAlias = "Callable[[int, torch.Generator], torch.Tensor]"
+"""(n, generator) -> n independent draws, [n, ...]."""
+
 BLOCK_BYTES = 1 << 20
 """How much one stream draws ahead for one replica; part of what defines the draws, so it never depends on the unit."""
 
@@ -31,20 +34,19 @@ class Stream:
     batches are taken at a time.
     """
 
-    def __init__(
-        self, draw: Callable[[int, torch.Generator], torch.Tensor], generators: Sequence[torch.Generator], batch: int
-    ) -> None:
-        self._draw = draw
+    def __init__(self, draws: Sequence[Draw], generators: Sequence[torch.Generator], batch: int) -> None:
+        self._draws = draws
         self._generators = generators
         self._batch = batch
-        probe = draw(1, torch.Generator(device=generators[0].device).manual_seed(0))
+        probe = draws[0](1, torch.Generator(device=generators[0].device).manual_seed(0))
         bytes_a_batch = batch * probe.element_size() * probe.numel()
         self._ahead = max(1, min(64, BLOCK_BYTES // bytes_a_batch))
         self._next_block()
 
     def _next_block(self) -> None:
         self._before = torch.stack([generator.get_state() for generator in self._generators])
-        draws = [self._draw(self._ahead * self._batch, generator) for generator in self._generators]
+        pairs = zip(self._draws, self._generators, strict=True)
+        draws = [draw(self._ahead * self._batch, generator) for draw, generator in pairs]
         replicas, event = len(draws), draws[0].shape[1:]
         block = torch.stack(draws).reshape(replicas, self._ahead, self._batch, *event)
         self._block = block.transpose(0, 1).contiguous()
@@ -80,7 +82,8 @@ class Training:
     Args:
         problem: what they have in common.
         seeds: one a replica.
-        scalars: per-replica settings, ``objective``, ``critic_optimizer`` and ``generator_optimizer`` -> name -> [R].
+        scalars: per-replica settings, ``objective``, ``critic_optimizer``, ``generator_optimizer`` and, where instance
+            noise or averaging are on, ``training`` -> name -> [R].
         way: how they are stepped; every way computes the same up to floating-point rounding.
         device: where.
         dtype: of parameters and data; draws are made in float32 and then widened.
@@ -112,67 +115,109 @@ class Training:
         self._state = self._make_state()
         self._stepper = PlainLoop(problem) if way == "loop" else Lifted(problem, compiled=way == "compiled")
 
-    def _make_streams(self) -> dict[str, Stream]:
+    def _make_streams(self) -> Tree:
+        """The draws of a critic step and of a generator step, by name."""
         p = self.problem
+        samples = p.batch_size * p.pack
 
-        def stream(purpose: str, draw: Callable[[int, torch.Generator], torch.Tensor]) -> Stream:
+        def stream(purpose: str, draw: Draw | Sequence[Draw], batch: int = samples) -> Stream:
             generators = [seeding.generator(seed, purpose, self._device) for seed in self.seeds]
-            return Stream(draw, generators, p.batch_size)
+            return Stream(draw if isinstance(draw, Sequence) else [draw] * len(generators), generators, batch)
 
-        def noise(name: str) -> Callable[[int, torch.Generator], torch.Tensor]:
-            return lambda n, generator: p.objective.noise[name](n, p.dataset.event_shape, generator)
+        def noise(name: str) -> Draw:
+            return lambda n, generator: p.objective.noise[name](n, p.packed_shape, generator)
 
-        return {
-            "real": stream("data", p.dataset.sample),
-            "latent_critic": stream("latent_critic", p.latent.sample),
-            "latent_generator": stream("latent_generator", p.latent.sample),
-            **{f"noise.{name}": stream(f"objective.{name}", noise(name)) for name in p.objective.noise},
+        def normal(n: int, generator: torch.Generator) -> torch.Tensor:
+            return torch.randn((n, *p.dataset.event_shape), generator=generator, device=generator.device)
+
+        critic: Tree = {
+            "real": stream("data", [self._sampler(seed) for seed in self.seeds]),
+            "latent": stream("latent_critic", p.latent.sample),
+            "noise": {name: stream(f"objective.{name}", noise(name), p.batch_size) for name in p.objective.noise},
         }
+        generator: Tree = {"latent": stream("latent_generator", p.latent.sample)}
+        if p.instance_noise is not None:
+            critic["instance_noise"] = {
+                "real": stream("instance_noise_real", normal),
+                "fake": stream("instance_noise_critic", normal),
+            }
+            generator["instance_noise"] = {"fake": stream("instance_noise_generator", normal)}
+        return {"critic": critic, "generator": generator}
+
+    def _sampler(self, seed: int) -> Draw:
+        """Fresh samples of the data set, or of the seed's own training set with replacement."""
+        p = self.problem
+        if not p.training_set:
+            return p.dataset.sample
+        known = p.dataset.sample(p.training_set, seeding.generator(seed, "training_set", self._device))
+
+        def draw(n: int, generator: torch.Generator) -> torch.Tensor:
+            return known[torch.randint(len(known), (n,), generator=generator, device=generator.device)]
+
+        return draw
 
     def _make_state(self) -> Tree:
         p = self.problem
 
-        def parameters(network: Network, purpose: str) -> Parameters:
-            drawn = [network.init(seeding.generator(seed, purpose)) for seed in self.seeds]
+        def drawn(network: Network, purpose: str) -> tuple[Parameters, Parameters]:
+            """Parameters and buffers of every replica."""
+            pairs = []
+            for seed in self.seeds:
+                source = seeding.generator(seed, purpose)
+                parameters = network.init(source)
+                pairs.append((parameters, network.init_buffers(parameters, source)))
+            return stacked([pair[0] for pair in pairs]), stacked([pair[1] for pair in pairs])
+
+        def stacked(drawn: Sequence[Parameters]) -> Parameters:
             return {name: torch.stack([one[name] for one in drawn]).to(self._device, self._dtype) for name in drawn[0]}
 
-        generator = parameters(p.generator, "init_generator")
-        critic = parameters(p.critic, "init_critic")
+        generator, generator_buffers = drawn(p.generator, "init_generator")
+        critic, critic_buffers = drawn(p.critic, "init_critic")
         zeros = torch.zeros(len(self.seeds), device=self._device)
         state: Tree = {
             "generator": generator,
             "critic": critic,
+            "generator_buffers": generator_buffers,
+            "critic_buffers": critic_buffers,
             "generator_optimizer": torch.func.vmap(p.generator_optimizer.init)(generator),
             "critic_optimizer": torch.func.vmap(p.critic_optimizer.init)(critic),
             "sums": {name: zeros.to(torch.float64) for name in READINGS},
-            "since": {"iterations": zeros.to(torch.int64)},
+            "since": {"critic": zeros.to(torch.int64), "generator": zeros.to(torch.int64)},
             "health": {"site": zeros.to(torch.int64), "step": zeros.to(torch.int64), "now": zeros.to(torch.int64)},
         }
+        if p.averaged:
+            state["average"] = {name: value.clone() for name, value in generator.items()}
         return _map(
             state, lambda tensor: tensor.contiguous()
         )  # lifted zeros are expanded; a later stride would compile again
 
     def advance(self, iterations: int) -> None:
-        """Train every replica: an iteration is ``critic_steps`` critic steps and one generator step."""
+        """Train every replica: an iteration, or step, is the critic's updates and then the generator's."""
         p = self.problem
-        real = self._streams["real"].take(iterations * p.critic_steps).to(self._dtype)
-        latent_critic = self._streams["latent_critic"].take(iterations * p.critic_steps).to(self._dtype)
-        latent_generator = self._streams["latent_generator"].take(iterations).to(self._dtype)
-        noise = {
-            name: self._streams[f"noise.{name}"].take(iterations * p.critic_steps).to(self._dtype)
-            for name in p.objective.noise
+        critic_steps = [p.critic_steps_at(step) for step in range(self.step, self.step + iterations)]
+        draws = {
+            "critic": self._take(self._streams["critic"], sum(critic_steps)),
+            "generator": self._take(self._streams["generator"], iterations * p.generator_steps),
         }
-        draws = {"real": real, "latent_critic": latent_critic, "latent_generator": latent_generator, "noise": noise}
-        self._state = self._stepper.advance(iterations, self._state, draws, self._scalars)
+        self._state = self._stepper.advance(critic_steps, self._state, draws, self._scalars)
         self.step += iterations
 
+    def _take(self, streams: Tree, count: int) -> Tree:
+        return {
+            name: self._take(stream, count) if isinstance(stream, dict) else stream.take(count).to(self._dtype)
+            for name, stream in streams.items()
+        }
+
     def generate(self, latents: torch.Tensor) -> torch.Tensor:
-        """Samples of every replica: latents [R, N, Z] -> [R, N, *E]."""
-        return self._apply(self.problem.generator, self._state["generator"], latents)
+        """Samples of every replica, of its averaged generator where there is one: latents [R, N, Z] -> [R, N, *E]."""
+        parameters = self._state["average" if self.problem.averaged else "generator"]
+        return self._apply(self.problem.generator, {**parameters, **self._state["generator_buffers"]}, latents)
 
     def score(self, points: torch.Tensor) -> torch.Tensor:
-        """Every replica's critic at its own points: [R, N, *E] -> [R, N]."""
-        return self._apply(self.problem.critic, self._state["critic"], points)
+        """Every replica's critic at its own points, in packs: [R, N, *E] -> [R, N / pack]; what is left over is not."""
+        pack, shape = self.problem.pack, self.problem.packed_shape
+        packs = points[:, : points.shape[1] // pack * pack].reshape(len(points), -1, *shape)
+        return self._apply(self.problem.critic, {**self._state["critic"], **self._state["critic_buffers"]}, packs)
 
     def _apply(self, network: Network, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -180,10 +225,10 @@ class Training:
         return result
 
     def readings(self) -> dict[str, torch.Tensor]:
-        """Means of the readings over the iterations since the last call: name -> [R]."""
-        since = self._state["since"]["iterations"].clamp(min=1)
-        means = {name: (total / since).cpu() for name, total in self._state["sums"].items()}
-        for counter in (self._state["sums"], self._state["since"]):
+        """Means of the readings over the player's updates since the last call: name -> [R]."""
+        since, sums = self._state["since"], self._state["sums"]
+        means = {name: (sums[name] / since[player].clamp(min=1)).cpu() for name, player in READINGS.items()}
+        for counter in (sums, since):
             for name in counter:
                 counter[name] = torch.zeros_like(counter[name])
         return means
@@ -195,7 +240,8 @@ class Training:
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Everything that training goes on from, as a flat dictionary of contiguous tensors on the CPU."""
-        tree = {"state": self._state, "streams": {name: stream.state() for name, stream in self._streams.items()}}
+        streams = {name: stream.state() for name, stream in _leaves(self._streams)}
+        tree = {"state": self._state, "streams": streams}
         flat = {name: tensor.cpu().contiguous() for name, tensor in _leaves(tree)}
         return {**flat, "step": torch.tensor(self.step)}
 
@@ -209,7 +255,7 @@ class Training:
         if {k: (v.shape, v.dtype) for k, v in mine.items()} != {k: (v.shape, v.dtype) for k, v in flat.items()}:
             raise ValueError("the stored state is of another training")
         self._state = _replace(self._state, "state.", flat, self._device)
-        for name, stream in self._streams.items():
+        for name, stream in _leaves(self._streams):
             prefix = f"streams.{name}."
             stream.load({key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)})
         self.step = int(flat["step"])
@@ -219,7 +265,7 @@ def _map(tree: Tree, function: Callable[[torch.Tensor], torch.Tensor]) -> Tree:
     return {k: _map(v, function) if isinstance(v, dict) else function(v) for k, v in tree.items()}
 
 
-def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{prefix}{key}.")

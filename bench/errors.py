@@ -8,6 +8,12 @@ class UserError(Exception):
     """A mistake in a command, a grid or a file: printed as one line without a traceback; the exit code is 2."""
 
 
+def first_line(error: BaseException) -> str:
+    """What went wrong, on one line of at most 300 characters."""
+    text = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+
+
 OTHER_WORDS = {
     "n_critic": "critic_steps", "disc_iters": "critic_steps", "d_steps": "critic_steps",
     "lambda": "penalty_weight", "gp_weight": "penalty_weight", "clip_value": "clip",

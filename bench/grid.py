@@ -1,13 +1,20 @@
 """Grid files: settings in YAML, in which a list multiplies, become a checked `Grid` of cells.
 
-``seeds`` and ``description`` belong to the grid, ``experiment`` says who reads the rest, and every other key is a
-setting of that experiment. A list where one setting is expected stands for each of its items: lists multiply. A list
-inside a list is one value that is a list. The lists of a block within a list multiply only each other, so that
-``objective: [minimax, {name: wgan_clip, clip: [0.01, 0.1]}]`` stands for three objectives.
+``seeds``, ``description``, ``search`` and ``published`` belong to the grid, ``experiment`` says who reads the rest, and
+every other key is a setting of that experiment. A list where one setting is expected stands for each of its items:
+lists multiply. A list inside a list is one value that is a list. The lists of a block within a list multiply only each
+other, so that ``objective: [minimax, {name: wgan_clip, clip: [0.01, 0.1]}]`` stands for three objectives.
 
 ``union`` is a list of blocks. Each is laid over the rest of the file, and the products of the results are united.
 A block is laid over a block key by key. A word is short for a block with that name, and where two names differ the
 upper replaces the lower. Over a list of components, a block without a name is laid over each. Anything else replaces.
+
+A block such as ``{log_uniform: [1.0e-5, 1.0e-2]}`` in the place of a value is a draw (`bench.search` has the laws), and
+``search: {settings: 128, seed: 0}`` says how often it is drawn: every point of the product that has draws stands for
+128 cells, one a draw index, and a point without draws for one. A draw is one value to everything above, save that a
+block without a name is laid over each component of a ``choice``, as over those of a list.
+
+``published`` is a list of what sources report for cells of the grid (`bench.published`); it changes no cell.
 
 An override (``--set a.b=value``) is the block ``{a: {b: value}}`` laid over every block of the union, last. It is laid
 over objectives with training settings of their own too, since those would win over it.
@@ -15,11 +22,8 @@ over objectives with training settings of their own too, since those would win o
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +31,17 @@ from typing import TYPE_CHECKING, Any
 from bench import yaml_file
 from bench.cell import Cell, Run
 from bench.errors import UserError, nearest
-from bench.settings import SettingError
+from bench.product import MOST_RUNS, Named, check_lists, check_size, dotted, expand, samples
+from bench.published import Published, read_published
+from bench.search import Draw, Search, draws, read_draws
+from bench.settings import SettingError, check_block
 from bench.yaml_file import Block, Items, shown
 
 if TYPE_CHECKING:
     from bench.experiments import Experiment
 
-MOST_RUNS = 1_000_000
+WHOLE = ("union", "seeds", "description", "search", "published")
+"""Keys of the grid as a whole: no settings, and not for a block of its union."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _OVERRIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*){0,9})\s*=(.*)", re.DOTALL)
@@ -55,6 +63,11 @@ class Grid:
     cells: tuple[Cell, ...]
     """In the file's order, the last key varying fastest; their ids do not depend on it."""
     seeds: tuple[int, ...]
+    search: Search | None
+    """How settings were drawn, if any were."""
+    draws: Mapping[str, int]
+    """Id -> draw index of the cells with settings that were drawn."""
+    published: tuple[Published, ...]
 
     def runs(self) -> list[Run]:
         """Every cell with every seed."""
@@ -65,44 +78,54 @@ def load_grid(path: Path, overrides: Sequence[str] = (), seeds: int | None = Non
     """Read and check a grid file; ``seeds`` replaces its own by 0 … seeds - 1.
 
     Raises `UserError`, one line that names the file and line or the override, on the first thing that is wrong. Nothing
-    is expanded before its size is known, and every value of every list is checked before the product is.
-    Cells that the file names twice are refused; cells that only an override made equal are one cell.
+    is expanded before its size is known, and every value of every list and both ends of every draw are checked before
+    the product is. Cells that the file names twice are refused; cells that only an override or a draw made equal are
+    one cell.
     """
     source = yaml_file.read(path)
     if not _NAME.fullmatch(path.stem):
         raise UserError(
             f"{shown(path)}: the file's name becomes the grid's; use letters, digits, . _ and - (64 at most)"
         )
-    top = yaml_file.parse(source, shown(path))
-    blocks = _blocks(top)
+    blocks = _blocks(yaml_file.parse(source, shown(path)))
+    searched = any(True for block in blocks for _ in draws(block))
     for override in overrides:
         upper = _override(override)
         blocks = [_set(upper, block) for block in blocks]
-    chosen = _seeds(blocks[0]) if seeds is None else _count_of_seeds(seeds, f"--seeds {seeds}")
-    description = _description(blocks[0])
+    whole = blocks[0]
+    chosen = _seeds(whole) if seeds is None else _count_of_seeds(seeds, f"--seeds {seeds}")
+    description = _description(whole)
     parts = [(_experiment(block), _settings(block)) for block in blocks]
     for _, settings in parts:
-        _check_lists(settings)
-    size = _check_size([settings for _, settings in parts], len(chosen))
-    samples = [(experiment, point) for experiment, settings in parts for point in _samples(settings)]
-    for experiment, point in samples if 2 * len(samples) < size else []:
+        check_lists(settings)
+    search = _search(whole, [settings for _, settings in parts], strict=not searched)
+    size = check_size([settings for _, settings in parts], len(chosen), search, whole)
+    extremes = [(experiment, point) for experiment, settings in parts for point in samples(settings)]
+    for experiment, point in extremes if search or 2 * len(extremes) < size else []:
         _cell(experiment, point)
-    cells: dict[str, tuple[Cell, Block]] = {}
+    cells: dict[str, tuple[Cell, Named]] = {}
     for experiment, settings in parts:
-        for point in _product(settings):
-            cell = _cell(experiment, point)
+        for named in expand(settings, search):
+            cell = _cell(experiment, named.values)
             if cell.id not in cells:
-                cells[cell.id] = cell, point
-            elif not overrides:
-                raise UserError(_twice(cells[cell.id][1], point))
+                cells[cell.id] = cell, named
+            elif not overrides and cells[cell.id][1].origin == named.origin:
+                raise UserError(_twice(cells[cell.id][1].point, named.point))
+    expanded = tuple(cell for cell, _ in cells.values())
+    published: tuple[Published, ...] = ()
+    if "published" in whole:
+        published = read_published(whole["published"], whole.marks["published"], expanded, strict=not overrides)
     return Grid(
         name=path.stem,
         path=path,
         source=source,
         overrides=tuple(overrides),
         description=description,
-        cells=tuple(cell for cell, _ in cells.values()),
+        cells=expanded,
         seeds=chosen,
+        search=search,
+        draws={name: named.index for name, (_, named) in cells.items() if named.index is not None},
+        published=published,
     )
 
 
@@ -112,8 +135,8 @@ def load_grid(path: Path, overrides: Sequence[str] = (), seeds: int | None = Non
 def _blocks(top: Block) -> list[Block]:
     """The file's settings with each block of its union laid over them."""
     if "union" not in top:
-        return [top]
-    below, union, mark = _without(top, "union"), top["union"], top.marks["union"]
+        return [_read(top)]
+    below, union, mark = _read(_without(top, "union")), top["union"], top.marks["union"]
     if not isinstance(union, Items) or not union:
         raise UserError(f"{mark}: union: a list of blocks belongs here; write one block of settings an item")
     blocks = []
@@ -122,11 +145,17 @@ def _blocks(top: Block) -> list[Block]:
             raise UserError(
                 f"{at}: union: an item is a block of settings, not {shown(block)}; write `- {{key: value}}`"
             )
-        for key in ("union", "seeds", "description"):
+        for key in WHOLE:
             if key in block:
                 raise UserError(f"{block.marks[key]}: union.{key}: belongs to the whole grid; move it out of the union")
-        blocks.append(_lay(block, below))
+        blocks.append(_lay(_read(block), below))
     return blocks
+
+
+def _read(block: Block) -> Block:
+    """The block with the draws of its settings read."""
+    read = {key: value if key in WHOLE else read_draws(value, (key,)) for key, value in block.items()}
+    return Block(block.mark, read, block.marks)
 
 
 def _without(block: Block, *keys: str) -> Block:
@@ -134,7 +163,7 @@ def _without(block: Block, *keys: str) -> Block:
 
 
 def _settings(block: Block) -> Block:
-    return _without(block, "description", "experiment", "seeds")
+    return _without(block, "experiment", *WHOLE)
 
 
 def _lay(upper: Block, lower: Block) -> Block:
@@ -149,7 +178,8 @@ def _lay_value(upper: Any, lower: Any) -> Any:
         return lower if lower.get("name") == upper else upper
     if not isinstance(upper, Block):
         return upper
-    if isinstance(lower, Items) and "name" not in upper and all(isinstance(item, str | Block) for item in lower):
+    components = _components(lower)
+    if components is not None and "name" not in upper and all(isinstance(item, str | Block) for item in components):
         return _each(lower, lambda item: _lay_value(upper, item))
     if isinstance(lower, str):
         lower = Block(upper.mark, {"name": lower}, {"name": upper.mark})
@@ -158,11 +188,19 @@ def _lay_value(upper: Any, lower: Any) -> Any:
     return upper
 
 
-def _each(items: Items, change: Callable[[Any], Any]) -> Items:
-    changed = Items(items.mark)
-    for item, mark in zip(items, items.marks, strict=True):
-        changed.put(change(item), mark)
-    return changed
+def _components(node: Any) -> Items | None:
+    """The items of a list, or of a draw that chooses."""
+    items = node.get("choice") if isinstance(node, Draw) else node
+    return items if isinstance(items, Items) else None
+
+
+def _each(node: Any, change: Callable[[Any], Any]) -> Any:
+    """The value, changed item by item if it is a list or a choice."""
+    items = _components(node)
+    if items is None:
+        return change(node)
+    changed = items.each(change)
+    return Draw("choice", changed, node.mark) if isinstance(node, Draw) else changed
 
 
 def _set(override: Block, block: Block) -> Block:
@@ -175,8 +213,7 @@ def _set(override: Block, block: Block) -> Block:
     result = _lay(override, block)
     result.mark = block.mark
     if "objective" in result and override.keys() <= set(PER_OBJECTIVE):
-        objective = result["objective"]
-        result["objective"] = _each(objective, own) if isinstance(objective, Items) else own(objective)
+        result["objective"] = _each(result["objective"], own)
     return result
 
 
@@ -186,12 +223,15 @@ def _override(text: str) -> Block:
     if not match or not match[2].strip():
         raise UserError(f"{mark}: not a setting; write key=value, as in --set evaluate.n=1000")
     *outer, last = match[1].split(".")
-    if (outer or [last])[0] == "union":
+    first = (outer or [last])[0]
+    if first == "union":
         raise UserError(f"{mark}: union: cannot be set from outside; set the settings in it")
+    if first == "published":
+        raise UserError(f"{mark}: published: cannot be set from outside; change it in the file")
     block = Block(mark, {last: yaml_file.parse_value(match[2], mark)}, {last: mark})
     for key in reversed(outer):
         block = Block(mark, {key: block}, {key: mark})
-    return block
+    return _read(block)
 
 
 def _experiment(block: Block) -> Experiment:
@@ -224,7 +264,7 @@ def _seeds(block: Block) -> tuple[int, ...]:
     for seed, at in zip(seeds, seeds.marks, strict=True):
         if type(seed) is not int or seed < 0:
             raise UserError(f"{at}: seeds: {shown(repr(seed))} is not a seed; write whole numbers from 0")
-    _check_lists(seeds, ("seeds",))
+    check_lists(seeds, ("seeds",))
     return tuple(seeds)
 
 
@@ -234,97 +274,23 @@ def _count_of_seeds(count: Any, place: str) -> tuple[int, ...]:
     return tuple(range(count))
 
 
-# Of lists and products
-
-
-def _check_lists(node: Any, path: _Path = ()) -> None:
-    """Refuse lists that are empty or say something twice."""
-    if isinstance(node, Block):
-        for key, value in node.items():
-            if isinstance(value, Items) and not value:
-                raise UserError(
-                    f"{node.marks[key]}: {_dotted((*path, key))}: an empty list; give it a value or remove it"
-                )
-            _check_lists(value, (*path, key))
-    elif isinstance(node, Items):
-        places: dict[str, str] = {}
-        for item, mark in zip(node, node.marks, strict=True):
-            content = json.dumps(item, sort_keys=True)
-            if content in places:
-                first = f", first at {places[content]}" if places[content] != mark else ""
-                raise UserError(f"{mark}: {_dotted(path)}: {shown(repr(item))} is written twice{first}; keep one")
-            places[content] = mark
-            if isinstance(item, Block):
-                _check_lists(item, path)
-
-
-def _check_size(parts: Sequence[Block], seeds: int) -> int:
-    """The number of cells."""
-    cells = sum(map(_size, parts))
-    if cells * seeds > MOST_RUNS:
-        lists = [found for part in parts for found in _lists(part)]
-        path, mark, length = max(lists, key=lambda found: found[2])
-        raise UserError(
-            f"{mark}: {_dotted(path)}: {_number(cells)} cells x {seeds:,} seeds are more than {MOST_RUNS:,} runs; "
-            f"shorten the lists, of which this is the longest ({length:,})"
-        )
-    return cells
-
-
-def _number(count: int) -> str:
-    return f"{count:,}" if count < 10**15 else f"over 10^{len(str(count)) - 1}"
-
-
-def _lists(block: Block, path: _Path = ()) -> Iterator[tuple[_Path, str, int]]:
-    """Path, place and length of every list that multiplies."""
-    for key, value in block.items():
-        here = (*path, key)
-        if isinstance(value, Items):
-            yield here, block.marks[key], len(value)
-        for inner in value if isinstance(value, Items) else [value]:
-            if isinstance(inner, Block):
-                yield from _lists(inner, here)
-
-
-def _size(node: Any) -> int:
-    """How many values a node stands for."""
-    if isinstance(node, Items):
-        return sum(1 if isinstance(item, Items) else _size(item) for item in node)
-    return math.prod(map(_size, node.values())) if isinstance(node, Block) else 1
-
-
-def _choices(node: Any, mark: str) -> Iterator[tuple[Any, str]]:
-    """The values that a node stands for, each with its place."""
-    if isinstance(node, Items):
-        for item, at in zip(node, node.marks, strict=True):
-            yield from [(item, at)] if isinstance(item, Items) else _choices(item, at)
-    elif isinstance(node, Block):
-        yield from ((point, mark) for point in _product(node))
-    else:
-        yield node, mark
-
-
-def _axes(block: Block) -> list[list[tuple[Any, str]]]:
-    return [list(_choices(value, block.marks[key])) for key, value in block.items()]
-
-
-def _point(block: Block, chosen: Sequence[tuple[Any, str]]) -> Block:
-    point = Block(block.mark)
-    for key, (value, mark) in zip(block, chosen, strict=True):
-        point.put(key, value, mark)
-    return point
-
-
-def _product(block: Block) -> Iterator[Block]:
-    for chosen in itertools.product(*_axes(block)):
-        yield _point(block, chosen)
-
-
-def _samples(block: Block) -> Iterator[Block]:
-    """Points of the product that show every value of every key: only as many as the longest of its axes has."""
-    axes = _axes(block)
-    for index in range(max(map(len, axes), default=1)):
-        yield _point(block, [axis[index % len(axis)] for axis in axes])
+def _search(block: Block, parts: Sequence[Block], strict: bool) -> Search | None:
+    """How often settings are drawn; if ``strict``, a search that draws nothing is an error."""
+    found = next((found for part in parts for found in draws(part)), None)
+    if "search" not in block:
+        if found:
+            path, draw = found
+            words = "drawn at random; say how often: add `search: {settings: 128, seed: 0}`"
+            raise UserError(f"{draw.mark}: {dotted(path)}: {words}")
+        return None
+    try:
+        search = Search(**check_block([Search], block["search"], ("search",)))
+    except SettingError as error:
+        raise _refusal(block, error) from None
+    if found is None and strict:
+        words = "nothing is drawn; write a draw, as `lr: {log_uniform: [1.0e-5, 1.0e-2]}`, or remove it"
+        raise UserError(f"{block.marks['search']}: search: {words}")
+    return search if found else None
 
 
 # Of cells
@@ -336,8 +302,12 @@ def _cell(experiment: Experiment, point: Block) -> Cell:
     try:
         return make_cell(experiment, experiment.resolve(point))
     except SettingError as error:
-        path = _deepest(point, error)
-        raise UserError(f"{_place(point, path)}: {_dotted(path)}: {shown(error.message, 400)}") from None
+        raise _refusal(point, error) from None
+
+
+def _refusal(point: Block, error: SettingError) -> UserError:
+    path = _deepest(point, error)
+    return UserError(f"{_place(point, path)}: {dotted(path)}: {shown(error.message, 400)}")
 
 
 def _deepest(point: Block, error: SettingError) -> _Path:
@@ -360,15 +330,11 @@ def _place(point: Block, path: _Path) -> str:
     return mark
 
 
-def _dotted(path: _Path) -> str:
-    return ".".join(map(str, path)) or "settings"
-
-
 def _twice(first: Block, second: Block) -> str:
     """Say which two spellings make one cell: two values where there are, or else one value at two places."""
     differences = [*_differences(first, second), ((), ("this", first.mark), ("this", second.mark))]
     path, old, new = max(differences, key=lambda found: found[1][0] != found[2][0])
-    return f"{new[1]}: {_dotted(path)}: {new[0]} gives the same cell as {old[0]} at {old[1]}; keep one"
+    return f"{new[1]}: {dotted(path)}: {new[0]} gives the same cell as {old[0]} at {old[1]}; keep one"
 
 
 _Spelt = tuple[str, str]

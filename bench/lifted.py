@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
 
 from bench.optim import Parameters
-from bench.problem import Problem, Tree, examine
+from bench.problem import READINGS, Problem, Tree, at, averaged, cast, examine, generator_batch, seen
 
-Step: TypeAlias = "Callable[[Tree, torch.Tensor, torch.Tensor, Tree, Tree], Tree]"
+Step: TypeAlias = "Callable[[Tree, Tree, Tree, Tree], Tree]"
+"""(state, a critic of before, batch, scalars) -> state."""
 
 
 class Lifted:
     """Trains all replicas at once: state, draws and scalars have a leading replica axis."""
 
     def __init__(self, problem: Problem, *, compiled: bool) -> None:
-        self._critic_steps = problem.critic_steps
+        self._problem = problem
         steps: list[Step] = [torch.func.vmap(_critic_step(problem)), torch.func.vmap(_generator_step(problem))]
         if compiled:
             # All lifted functions share one code object, of which the compiler keeps only a few versions.
@@ -25,72 +26,114 @@ class Lifted:
             steps = [torch.compile(step, fullgraph=True, dynamic=False) for step in steps]
         self._step_critic, self._step_generator = steps
 
-    def advance(self, iterations: int, state: Tree, draws: Tree, scalars: Tree) -> Tree:
-        """The state after some iterations; draws are [k, R, B, ...], used in order."""
-        k = -1
-        noise: Tree = {}
-        for iteration in range(iterations):
-            for _ in range(self._critic_steps):
+    def advance(self, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:
+        """The state after iterations of so many critic steps each; draws are [k, R, B, ...], used in order."""
+        k = g = -1
+        for count in critic_steps:
+            before = _player(state, "critic") if self._problem.simultaneous else {}
+            for _ in range(count):
                 k += 1
-                noise = {name: values[k] for name, values in draws["noise"].items()}
-                state = self._step_critic(state, draws["real"][k], draws["latent_critic"][k], noise, scalars)
-            # A generator loss that looks at real samples or noise sees those of the last critic step, as in the
-            # reference code of the relativistic losses.
-            state = self._step_generator(state, draws["real"][k], draws["latent_generator"][iteration], noise, scalars)
+                state = self._step_critic(state, {}, at(draws["critic"], k), scalars)
+            for _ in range(self._problem.generator_steps):
+                g += 1
+                # A generator loss that looks at real samples or noise sees those of the last critic step, as in the
+                # reference code of the relativistic losses.
+                batch = generator_batch(at(draws["critic"], k), at(draws["generator"], g))
+                state = self._step_generator(state, before, batch, scalars)
+            health = state["health"]
+            state = {**state, "health": {**health, "now": health["now"] + 1}}
         return state
 
 
+def _player(state: Tree, player: str) -> Tree:
+    return {**state[player], **state[f"{player}_buffers"]}
+
+
 def _critic_step(p: Problem) -> Step:
-    def step(state: Tree, real: torch.Tensor, latent: torch.Tensor, noise: Tree, scalars: Tree) -> Tree:
-        fake = p.generator.apply(state["generator"], latent)
-        hparams = {name: value.to(real.dtype) for name, value in scalars["objective"].items()}
+    def step(state: Tree, _: Tree, batch: Tree, scalars: Tree) -> Tree:
+        buffers = p.critic.refresh(state["critic"], state["critic_buffers"])
+        fake = p.generator.apply(_player(state, "generator"), batch["latent"])
+        seen_real, seen_fake = seen(p, state, batch, fake, scalars)
+        hparams = cast(scalars["objective"], fake.dtype)
 
         def loss_of(parameters: Parameters) -> torch.Tensor:
-            return p.objective.critic_loss(lambda x: p.critic.apply(parameters, x), real, fake, noise, hparams)
+            def critic(x: torch.Tensor) -> torch.Tensor:
+                return p.critic.apply({**parameters, **buffers}, x)
+
+            return p.objective.critic_loss(critic, seen_real, seen_fake, batch["noise"], hparams)
 
         gradients, loss = torch.func.grad_and_value(loss_of)(state["critic"])
-        critic, optimizer = p.critic_optimizer.update(
-            state["critic"], gradients, state["critic_optimizer"], scalars["critic_optimizer"]
+        parameters, optimizer = p.critic_optimizer.update(
+            state["critic"], gradients, state["critic_optimizer"], _rated(p, state, scalars["critic_optimizer"])
         )
         if p.objective.project is not None:
-            critic = dict(p.objective.project(critic, hparams))
+            parameters = dict(p.objective.project(parameters, hparams))
         norm = _gradient_norm(gradients)
-        health = examine(state["health"], {1: fake, 2: loss, 3: norm, 4: critic})
-        sums = _add(
-            state["sums"], {"critic_loss": loss / p.critic_steps, "critic_gradient_norm": norm / p.critic_steps}
-        )
-        return {**state, "critic": critic, "critic_optimizer": optimizer, "health": health, "sums": sums}
+        return {
+            **state,
+            "critic": parameters,
+            "critic_buffers": buffers,
+            "critic_optimizer": optimizer,
+            "health": examine(state["health"], {1: fake, 2: loss, 3: norm, 4: parameters}),
+            **_read(state, "critic", loss, norm),
+        }
 
     return step
 
 
 def _generator_step(p: Problem) -> Step:
-    def step(state: Tree, real: torch.Tensor, latent: torch.Tensor, noise: Tree, scalars: Tree) -> Tree:
-        hparams = {name: value.to(real.dtype) for name, value in scalars["objective"].items()}
+    def step(state: Tree, before: Tree, batch: Tree, scalars: Tree) -> Tree:
+        opponent = before if p.simultaneous else _player(state, "critic")
+        buffers = p.generator.refresh(state["generator"], state["generator_buffers"])
+        hparams = cast(scalars["objective"], batch["real"].dtype)
 
         def critic(x: torch.Tensor) -> torch.Tensor:
-            return p.critic.apply(state["critic"], x)
+            return p.critic.apply(opponent, x)
 
         def loss_of(parameters: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
-            fake = p.generator.apply(parameters, latent)
-            return p.objective.generator_loss(critic, real, fake, noise, hparams), fake
+            fake = p.generator.apply({**parameters, **buffers}, batch["latent"])
+            seen_real, seen_fake = seen(p, state, batch, fake, scalars)
+            return p.objective.generator_loss(critic, seen_real, seen_fake, batch["noise"], hparams), fake
 
         gradients, (loss, fake) = torch.func.grad_and_value(loss_of, has_aux=True)(state["generator"])
-        generator, optimizer = p.generator_optimizer.update(
-            state["generator"], gradients, state["generator_optimizer"], scalars["generator_optimizer"]
+        parameters, optimizer = p.generator_optimizer.update(
+            state["generator"],
+            gradients,
+            state["generator_optimizer"],
+            _rated(p, state, scalars["generator_optimizer"]),
         )
         norm = _gradient_norm(gradients)
-        health = examine(state["health"], {1: fake, 5: loss, 6: norm, 7: generator})
-        return {
+        result = {
             **state,
-            "generator": generator,
+            "generator": parameters,
+            "generator_buffers": buffers,
             "generator_optimizer": optimizer,
-            "health": {**health, "now": health["now"] + 1},
-            "sums": _add(state["sums"], {"generator_loss": loss, "generator_gradient_norm": norm}),
-            "since": {"iterations": state["since"]["iterations"] + 1},
+            "health": examine(state["health"], {1: fake, 5: loss, 6: norm, 7: parameters}),
+            **_read(state, "generator", loss, norm),
         }
+        if p.averaged:
+            result["average"] = averaged(state["average"], parameters, scalars["training"]["ema"])
+        return result
 
     return step
+
+
+def _rated(p: Problem, state: Tree, settings: Tree) -> Tree:
+    """An optimiser's settings with the learning rate of the step."""
+    if p.lr_schedule.steady:
+        return settings
+    return {**settings, "lr": settings["lr"] * p.lr_schedule.factor(state["health"]["now"], p.steps)}
+
+
+def _read(state: Tree, player: str, loss: torch.Tensor, norm: torch.Tensor) -> Tree:
+    """The readings of one update added up, and the update counted."""
+    values = {f"{player}_loss": loss, f"{player}_gradient_norm": norm}
+    return {
+        "sums": {
+            name: state["sums"][name] + values[name] if name in values else state["sums"][name] for name in READINGS
+        },
+        "since": {**state["since"], player: state["since"][player] + 1},
+    }
 
 
 def _gradient_norm(gradients: Parameters) -> torch.Tensor:
@@ -98,7 +141,3 @@ def _gradient_norm(gradients: Parameters) -> torch.Tensor:
     norms = [torch.linalg.vector_norm(gradient) for gradient in gradients.values()]
     result: torch.Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return result
-
-
-def _add(sums: Tree, values: Mapping[str, torch.Tensor]) -> Tree:
-    return {name: total + values[name] if name in values else total for name, total in sums.items()}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench import ROOT
 
 
 def listing(kind: str) -> str:
-    """One line an entry of one kind: its name, its settings with their defaults, what it is."""
+    """The entries of one kind: name, settings with their defaults, what it is."""
     return "\n".join([f"{kind}:", *(f"  {line}" for line in _lines(kind))])
 
 
@@ -20,11 +20,13 @@ def _lines(kind: str) -> list[str]:
         case "objectives":
             from objectives import OBJECTIVES
 
-            return [f"{o.name:<16}{_values(o.hparams):<24}{o.reference}" for o in OBJECTIVES.values()]
+            return _aligned((o.name, _values(o.hparams), o.reference) for o in OBJECTIVES.values())
         case "datasets":
             from datasets import DATASETS
+            from datasets.presets import PRESETS
 
-            return _classes(DATASETS)
+            presets = ((p.name, f"{p.dataset}: {_values(p.settings)}", p.source) for p in PRESETS.values())
+            return [*_classes(DATASETS), *_aligned(presets, under=True)]
         case "networks":
             from bench.networks import NETWORKS
 
@@ -36,18 +38,30 @@ def _lines(kind: str) -> list[str]:
         case "metrics":
             from bench.metrics import METRICS
 
-            return [f"{m.name:<16}{', '.join(m.columns):<24}  {m.reference}" for m in METRICS.values()]
+            return _aligned(((m.name, ", ".join(m.columns), m.reference) for m in METRICS.values()), under=True)
         case "experiments":
             from bench.experiments import EXPERIMENTS
 
-            return [f"{name:<16}{_summary(inspect.getmodule(type(e)))}" for name, e in EXPERIMENTS.items()]
+            return _aligned((name, _summary(inspect.getmodule(type(e)))) for name, e in EXPERIMENTS.items())
         case _:
             paths = sorted((ROOT / "grids").rglob("*.yaml"))
             return [str(path.relative_to(ROOT)) for path in paths]
 
 
 def _classes(table: Mapping[str, type[Any]]) -> list[str]:
-    return [f"{name:<16}{_fields(kind)}\n{'':<18}{_summary(kind)}" for name, kind in table.items()]
+    return _aligned(((name, _fields(kind), _summary(kind)) for name, kind in table.items()), under=True)
+
+
+def _aligned(rows: Iterable[tuple[str, ...]], under: bool = False) -> list[str]:
+    """Rows as columns; ``under`` puts the last of each on a line of its own."""
+    rows = list(rows)
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        *cells, last = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        parts = ["".join(cells), " " * widths[0] + last] if under else ["".join(cells) + last]
+        lines += [part.rstrip() for part in parts]
+    return lines
 
 
 def _fields(kind: type[Any]) -> str:

@@ -1,6 +1,7 @@
 """Optimisers as pure functions of one replica, with every setting a tensor, so that each replica may have its own.
 
 They equal ``torch.optim`` when the settings agree; own code, because torch's refuse a learning rate per replica.
+The state of none depends on ``lr``, so a schedule may give another at each update.
 Settings arrive as [] tensors in float64, and scalars such as bias corrections are worked out there, as torch does
 with Python floats; only then are they rounded to the parameters' type.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -71,6 +73,57 @@ class Adam:
     def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
         """Torch's own, with the same settings."""
         return torch.optim.Adam(parameters, lr=h["lr"], betas=(h["beta1"], h["beta2"]), eps=h["eps"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimisticAdam:
+    """Optimistic Adam (Daskalakis et al. 2018, arXiv:1711.00141, Algorithm 1): ``p -= lr * (2 d_t - d_(t-1))``.
+
+    ``d_t = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)`` is Adam's direction, and ``d_0 = 0``. The paper's rate
+    is constant; under a schedule the present rate multiplies the previous direction too.
+
+    Departures from the paper: none.
+    """
+
+    lr: float
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    torch_slots: ClassVar[Mapping[str, str]] = {"mean": "exp_avg", "square": "exp_avg_sq", "previous": "previous"}
+
+    def __post_init__(self) -> None:
+        _check_rate(self.lr)
+        _check_share("beta1", self.beta1)
+        _check_share("beta2", self.beta2)
+
+    @staticmethod
+    def init(parameters: Parameters) -> State:
+        """Both moments and the previous direction at zero."""
+        slots = ("mean", "square", "previous")
+        return {**_count(parameters), **{slot: _zeros(parameters) for slot in slots}}
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
+        """One step downhill."""
+        updates = state["count"]["updates"] + 1
+        first, root = 1 - h["beta1"] ** updates, torch.sqrt(1 - h["beta2"] ** updates)
+        result, mean, square, direction = {}, {}, {}, {}
+        for name, p in parameters.items():
+            g = gradients[name]
+            beta2 = h["beta2"].to(p.dtype)
+            mean[name] = state["mean"][name] + (1 - h["beta1"]).to(p.dtype) * (g - state["mean"][name])
+            square[name] = beta2 * state["square"][name] + (1 - h["beta2"]).to(p.dtype) * g * g
+            scale = torch.sqrt(square[name]) / root.to(p.dtype) + h["eps"].to(p.dtype)
+            direction[name] = mean[name] / first.to(p.dtype) / scale
+            result[name] = p - h["lr"].to(p.dtype) * (2 * direction[name] - state["previous"][name])
+        return result, {"count": {"updates": updates}, "mean": mean, "square": square, "previous": direction}
+
+    @staticmethod
+    def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
+        """Torch has none: one written as torch writes its own."""
+        defaults = {"lr": h["lr"], "betas": (h["beta1"], h["beta2"]), "eps": h["eps"]}
+        return _torch_optimistic_adam()(parameters, defaults)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +197,34 @@ class SGD:
         return torch.optim.SGD(parameters, lr=h["lr"], momentum=h["momentum"])
 
 
+@cache
+def _torch_optimistic_adam() -> type[torch.optim.Optimizer]:
+    """In a function, because a base class of torch's would load torch with this module."""
+
+    class TorchOptimisticAdam(torch.optim.Optimizer):
+        @torch.no_grad()
+        def step(self) -> None:  # type: ignore[override]
+            for group in self.param_groups:
+                beta1, beta2 = group["betas"]
+                for p in group["params"]:
+                    if p.grad is None:
+                        continue
+                    state = self.state[p]
+                    if not state:
+                        state["step"] = torch.zeros(())
+                        state.update({slot: torch.zeros_like(p) for slot in ("exp_avg", "exp_avg_sq", "previous")})
+                    state["step"] += 1
+                    t = state["step"].item()
+                    state["exp_avg"].lerp_(p.grad, 1 - beta1)
+                    state["exp_avg_sq"].mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
+                    scale = (state["exp_avg_sq"].sqrt() / (1 - beta2**t) ** 0.5).add_(group["eps"])
+                    direction = state["exp_avg"].div(1 - beta1**t).div_(scale)
+                    p.add_(direction, alpha=-2 * group["lr"]).add_(state["previous"], alpha=group["lr"])
+                    state["previous"] = direction
+
+    return TorchOptimisticAdam
+
+
 def _zeros(parameters: Parameters) -> Parameters:
     return {name: torch.zeros_like(p) for name, p in parameters.items()}
 
@@ -153,6 +234,11 @@ def _count(parameters: Parameters) -> State:
     return {"count": {"updates": torch.zeros((), dtype=torch.float64, device=some.device)}}
 
 
-Optimizer: TypeAlias = type[Adam] | type[RMSProp] | type[SGD]
+Optimizer: TypeAlias = type[Adam] | type[OptimisticAdam] | type[RMSProp] | type[SGD]
 
-OPTIMIZERS: dict[str, Optimizer] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
+OPTIMIZERS: dict[str, Optimizer] = {
+    "adam": Adam,
+    "optimistic_adam": OptimisticAdam,
+    "rmsprop": RMSProp,
+    "sgd": SGD,
+}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from bench.optim import Optimizer, Parameters, State
-from bench.problem import Problem, Tree, examine
+from bench.problem import Problem, Tree, at, averaged, cast, examine, generator_batch, seen
 
 
 class PlainLoop:
@@ -22,36 +23,44 @@ class PlainLoop:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
 
-    def advance(self, iterations: int, state: Tree, draws: Tree, scalars: Tree) -> Tree:
-        """The state after some iterations; draws are [k, R, B, ...], used in order."""
+    def advance(self, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:
+        """The state after iterations of so many critic steps each; draws are [k, R, B, ...], used in order."""
+        replicas = draws["critic"]["real"].shape[1]
         return _stack(
             [
-                self._advance_one(iterations, _at(state, r), _at(draws, (slice(None), r)), _at(scalars, r))
-                for r in range(draws["real"].shape[1])
+                self._advance_one(critic_steps, _at(state, r), _at(draws, (slice(None), r)), _at(scalars, r))
+                for r in range(replicas)
             ]
         )
 
-    def _advance_one(self, iterations: int, state: Tree, draws: Tree, scalars: Tree) -> Tree:
+    def _advance_one(self, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:
         p = self._problem
         generator, critic = _trainable(state["generator"]), _trainable(state["critic"])
         adjust_generator = _torch_optimizer(p.generator_optimizer, generator, state, scalars, "generator_optimizer")
         adjust_critic = _torch_optimizer(p.critic_optimizer, critic, state, scalars, "critic_optimizer")
-        hparams = {name: value.to(draws["real"].dtype) for name, value in scalars["objective"].items()}
-        sums, health = dict(state["sums"]), dict(state["health"])
+        generator_buffers, critic_buffers = state["generator_buffers"], state["critic_buffers"]
+        hparams = cast(scalars["objective"], draws["critic"]["real"].dtype)
+        sums, health, average = dict(state["sums"]), dict(state["health"]), state.get("average", {})
 
-        def score(x: torch.Tensor) -> torch.Tensor:
-            return p.critic.apply(critic, x)
-
-        k = -1
-        noise: Tree = {}
-        for iteration in range(iterations):
-            for _ in range(p.critic_steps):
+        k = g = -1
+        for count in critic_steps:
+            if not p.lr_schedule.steady:
+                factor = float(p.lr_schedule.factor(health["now"], p.steps))
+                _set_rate(adjust_generator, float(scalars["generator_optimizer"]["lr"]) * factor)
+                _set_rate(adjust_critic, float(scalars["critic_optimizer"]["lr"]) * factor)
+            opponent = {**_copies(critic), **critic_buffers} if p.simultaneous else {}
+            for _ in range(count):
                 k += 1
-                noise = {name: values[k] for name, values in draws["noise"].items()}
+                batch = at(draws["critic"], k)
+                critic_buffers = p.critic.refresh(_plain(critic), critic_buffers)
+                judge = {**critic, **critic_buffers}
                 with torch.no_grad():
-                    fake = p.generator.apply(generator, draws["latent_critic"][k])
+                    fake = p.generator.apply({**generator, **generator_buffers}, batch["latent"])
+                    seen_real, seen_fake = seen(p, {"health": health}, batch, fake, scalars)
                 adjust_critic.zero_grad()
-                loss = p.objective.critic_loss(score, draws["real"][k], fake, noise, hparams)
+                loss = p.objective.critic_loss(
+                    partial(p.critic.apply, judge), seen_real, seen_fake, batch["noise"], hparams
+                )
                 loss.backward()  # type: ignore[no-untyped-call]
                 norm = _gradient_norm(critic)
                 adjust_critic.step()
@@ -59,33 +68,48 @@ class PlainLoop:
                     with torch.no_grad():
                         for name, value in p.objective.project(critic, hparams).items():
                             critic[name].copy_(value)
-                sums["critic_loss"] = sums["critic_loss"] + loss.detach() / p.critic_steps
-                sums["critic_gradient_norm"] = sums["critic_gradient_norm"] + norm / p.critic_steps
+                sums["critic_loss"] = sums["critic_loss"] + loss.detach()
+                sums["critic_gradient_norm"] = sums["critic_gradient_norm"] + norm
                 if _suspicious(loss, norm, critic):
                     health = examine(health, {1: fake, 2: loss, 3: norm, 4: critic})
-            adjust_generator.zero_grad()
-            fake = p.generator.apply(generator, draws["latent_generator"][iteration])
-            loss = p.objective.generator_loss(score, draws["real"][k], fake, noise, hparams)
-            loss.backward(inputs=list(generator.values()))  # type: ignore[no-untyped-call]
-            norm = _gradient_norm(generator)
-            adjust_generator.step()
-            sums["generator_loss"] = sums["generator_loss"] + loss.detach()
-            sums["generator_gradient_norm"] = sums["generator_gradient_norm"] + norm
-            if _suspicious(loss, norm, generator):
-                health = examine(health, {1: fake, 5: loss, 6: norm, 7: generator})
+            judge = opponent if p.simultaneous else {**critic, **critic_buffers}
+            for _ in range(p.generator_steps):
+                g += 1
+                batch = generator_batch(at(draws["critic"], k), at(draws["generator"], g))
+                generator_buffers = p.generator.refresh(_plain(generator), generator_buffers)
+                adjust_generator.zero_grad()
+                fake = p.generator.apply({**generator, **generator_buffers}, batch["latent"])
+                seen_real, seen_fake = seen(p, {"health": health}, batch, fake, scalars)
+                loss = p.objective.generator_loss(
+                    partial(p.critic.apply, judge), seen_real, seen_fake, batch["noise"], hparams
+                )
+                loss.backward(inputs=list(generator.values()))  # type: ignore[no-untyped-call]
+                norm = _gradient_norm(generator)
+                adjust_generator.step()
+                if p.averaged:
+                    average = averaged(average, _plain(generator), scalars["training"]["ema"])
+                sums["generator_loss"] = sums["generator_loss"] + loss.detach()
+                sums["generator_gradient_norm"] = sums["generator_gradient_norm"] + norm
+                if _suspicious(loss, norm, generator):
+                    health = examine(health, {1: fake, 5: loss, 6: norm, 7: generator})
             health["now"] = health["now"] + 1
+        updates = {"critic": k + 1, "generator": g + 1}
         return {
+            **state,
             "generator": _plain(generator),
             "critic": _plain(critic),
+            "generator_buffers": generator_buffers,
+            "critic_buffers": critic_buffers,
             "generator_optimizer": _state_of(
-                adjust_generator, p.generator_optimizer, generator, state["generator_optimizer"], iterations
+                adjust_generator, p.generator_optimizer, generator, state["generator_optimizer"], updates["generator"]
             ),
             "critic_optimizer": _state_of(
-                adjust_critic, p.critic_optimizer, critic, state["critic_optimizer"], iterations * p.critic_steps
+                adjust_critic, p.critic_optimizer, critic, state["critic_optimizer"], updates["critic"]
             ),
             "sums": sums,
-            "since": {"iterations": state["since"]["iterations"] + iterations},
+            "since": {player: state["since"][player] + count for player, count in updates.items()},
             "health": health,
+            **({"average": average} if p.averaged else {}),
         }
 
 
@@ -97,6 +121,10 @@ def _plain(parameters: Parameters) -> Parameters:
     return {name: p.detach() for name, p in parameters.items()}
 
 
+def _copies(parameters: Parameters) -> Parameters:
+    return {name: p.detach().clone() for name, p in parameters.items()}
+
+
 def _gradient_norm(parameters: Parameters) -> torch.Tensor:
     return torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
 
@@ -105,6 +133,11 @@ def _suspicious(loss: torch.Tensor, norm: torch.Tensor, parameters: Parameters) 
     """A cheap look that misses nothing but may cry wolf: huge finite parameters have an infinite norm."""
     total = torch.nn.utils.get_total_norm([p.detach() for p in parameters.values()])
     return not math.isfinite(float(loss.detach() + norm + total))
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _torch_optimizer(

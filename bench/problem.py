@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
+from pydantic import Field
 
 from bench.networks import Network
 from bench.optim import Optimizer, Parameters
@@ -16,8 +18,13 @@ from objectives.base import Objective
 Tree: TypeAlias = "dict[str, Any]"
 """Nested dictionaries of tensors."""
 
-READINGS = ("critic_loss", "generator_loss", "critic_gradient_norm", "generator_gradient_norm")
-"""Read at every iteration: losses, and the Euclidean norm of all gradients of a player together."""
+READINGS = {
+    "critic_loss": "critic",
+    "critic_gradient_norm": "critic",
+    "generator_loss": "generator",
+    "generator_gradient_norm": "generator",
+}
+"""Read at every update of a player: its loss, and the Euclidean norm of all its gradients together."""
 
 SITES = (
     "",
@@ -30,6 +37,8 @@ SITES = (
     "the generator's parameters",
 )
 """Where a value that is not finite can first show up; the state of a replica holds the index."""
+
+Count = Annotated[int, Field(ge=0, le=10**8)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +61,72 @@ class Latent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LrSchedule:
+    """A factor on both players' learning rates: up from 0 over ``warmup`` steps, then from 1 to ``final``.
+
+    ``linear`` and ``cosine`` (half a period) go down over all steps of the run; ``constant`` stays at 1.
+    """
+
+    shape: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: Count = 0
+    final: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @property
+    def steady(self) -> bool:
+        """Whether the factor is 1 throughout."""
+        return self.shape == "constant" and not self.warmup
+
+    def factor(self, step: torch.Tensor, steps: int) -> torch.Tensor:
+        """Of the step, counted from 0, of so many: float64, of the same shape."""
+        step = step.to(torch.float64)
+        way = step / steps
+        if self.shape == "linear":
+            height = 1 - (1 - self.final) * way
+        elif self.shape == "cosine":
+            height = self.final + (1 - self.final) * (1 + torch.cos(math.pi * way)) / 2
+        else:
+            height = torch.ones_like(way)
+        return height * torch.clamp((step + 1) / max(1, self.warmup), max=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticWarmup:
+    """``steps`` critic updates, in place of ``critic_steps``, in the first ``until`` steps and at each ``every``-th.
+
+    The code of WGAN (Arjovsky et al. 2017) has 100, 25 and 500; ``steps: 0`` is none, ``every: 0`` never again.
+    """
+
+    steps: Annotated[int, Field(ge=0, le=10**4)] = 0
+    until: Count = 0
+    every: Count = 0
+
+    def updates(self, step: int, critic_steps: int) -> int:
+        """The critic's updates in the first so many steps."""
+        if not self.steps:
+            return step * critic_steps
+        early = min(step, self.until)
+        again = -(-step // self.every) + -early // self.every if self.every else 0
+        return (early + again) * self.steps + (step - early - again) * critic_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceNoise:
+    """Normal noise on real and fake samples before the critic sees them (Sønderby et al. 2017, arXiv:1610.04490).
+
+    Its standard deviation falls linearly from ``std`` to 0 at the share ``until`` of the steps; ``until: 0`` is never.
+    A gradient penalty sees the noisy samples too.
+    """
+
+    std: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    until: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+    def factor(self, step: torch.Tensor, steps: int) -> torch.Tensor:
+        """What is left of the noise at the step, counted from 0, of so many: float64, of the same shape."""
+        step = step.to(torch.float64)
+        return torch.clamp(1 - step / (steps * self.until), min=0) if self.until else torch.ones_like(step)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Problem:
     """What all replicas of a group have in common: everything that shapes the graph."""
 
@@ -63,7 +138,72 @@ class Problem:
     generator_optimizer: Optimizer
     critic_optimizer: Optimizer
     batch_size: int
+    """How many scores a loss sees of real inputs, and of fake ones."""
     critic_steps: int
+    generator_steps: int = 1
+    """An iteration, or step, is ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator."""
+    steps: int = 1
+    """How many the run has: schedules end there."""
+    simultaneous: bool = False
+    """Whether the generator's update sees the critic as it was before the critic's."""
+    pack: int = 1
+    """How many samples make one input of the critic (Lin et al. 2018, arXiv:1712.04086)."""
+    lr_schedule: LrSchedule = field(default_factory=LrSchedule)
+    critic_warmup: CriticWarmup = field(default_factory=CriticWarmup)
+    instance_noise: InstanceNoise | None = None
+    """Its schedule; the standard deviation is a scalar of each replica."""
+    averaged: bool = False
+    """Whether samples come from an exponential moving average of the generator's parameters."""
+    training_set: int = 0
+    """How many samples are drawn once, to be drawn from with replacement ever after; 0: fresh ones all the time."""
+
+    @property
+    def packed_shape(self) -> tuple[int, ...]:
+        """The event that the critic and the objective see."""
+        first, *rest = self.dataset.event_shape
+        return (self.pack * first, *rest)
+
+    def packed(self, x: torch.Tensor) -> torch.Tensor:
+        """Inputs of the critic, of ``pack`` samples in a row each, joined along the first axis of the event."""
+        return x.reshape(-1, *self.packed_shape)
+
+    def critic_steps_at(self, step: int) -> int:
+        """The critic's updates in the step, counted from 0."""
+        updates = self.critic_warmup.updates
+        return updates(step + 1, self.critic_steps) - updates(step, self.critic_steps)
+
+
+def at(draws: Tree, k: int) -> Tree:
+    """The k-th batch of every draw."""
+    return {name: at(value, k) if isinstance(value, dict) else value[k] for name, value in draws.items()}
+
+
+def generator_batch(critic: Tree, generator: Tree) -> Tree:
+    """What the generator's step sees: latents and the noise on its samples of its own, else the critic's batch."""
+    batch = {**critic, "latent": generator["latent"]}
+    if "instance_noise" in generator:
+        batch["instance_noise"] = {**critic["instance_noise"], **generator["instance_noise"]}
+    return batch
+
+
+def seen(p: Problem, state: Tree, batch: Tree, fake: torch.Tensor, scalars: Tree) -> tuple[torch.Tensor, torch.Tensor]:
+    """Real and fake samples as the critic gets them: with instance noise, in packs."""
+    real = batch["real"]
+    if p.instance_noise is not None:
+        left = p.instance_noise.factor(state["health"]["now"], p.steps)
+        std = (scalars["training"]["instance_noise"] * left).to(real.dtype)
+        real, fake = real + std * batch["instance_noise"]["real"], fake + std * batch["instance_noise"]["fake"]
+    return p.packed(real), p.packed(fake)
+
+
+def averaged(average: Parameters, parameters: Parameters, decay: torch.Tensor) -> Parameters:
+    """The moving average after one update: ``decay * average + (1 - decay) * parameters``."""
+    return {name: mean + (1 - decay).to(mean.dtype) * (parameters[name] - mean) for name, mean in average.items()}
+
+
+def cast(scalars: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Parameters:
+    """A replica's settings in the type of its samples."""
+    return {name: value.to(dtype) for name, value in scalars.items()}
 
 
 def examine(health: Tree, values: Mapping[int, torch.Tensor | Parameters]) -> Tree:

@@ -15,11 +15,13 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import uuid
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from bench.cell import SCHEMA_VERSION
@@ -44,19 +46,20 @@ IDENTITY = (
 
 TEXT = frozenset(
     {"grid", "cell_id", "run_id", "status", "message", "experiment", "objective", "dataset", "settings"}
-    | {"generator", "critic", "generator_optimizer", "critic_optimizer"}
+    | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm"}
     | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit"}
 )
 FLAGS = frozenset({"git_dirty", "deterministic"})
 """Columns of text and of truth values; a column with a dot is a setting of any plain type; every other is a number."""
 
 LARGEST_FILE = 1 << 26
+LARGEST_MANIFEST = 1 << 28
 LARGEST_SAMPLES = 1 << 28
 LARGEST_CONTENT = 1 << 28
 MOST_ROWS = 100_000
 MOST_COLUMNS = 2_000
 DEEPEST = 20
-"""What is refused: bytes of a record or manifest, of samples, of a record's content; its extent; levels of settings."""
+"""What is refused: bytes of a record, a manifest, samples, a record's content; its extent; levels of settings."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DRAFT = ".tmp-"
@@ -224,11 +227,15 @@ def load_samples(folder: Path, run_id: str) -> dict[str, np.ndarray] | None:
 def load_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a results folder; its cells have ``cell_id``, ``settings`` and ``seeds``.
 
+    Where settings were drawn, ``search`` has the number of ``settings`` and the ``seed``, and a cell has the index of
+    its ``draw``; ``published`` lists what sources report, each with ``source``, ``where`` and ``values``. These may be
+    missing or None.
+
     Raises:
         RecordError: there is none, or it is damaged.
     """
     path = folder / MANIFEST
-    data = _read(path, LARGEST_FILE)
+    data = _read(path, LARGEST_MANIFEST)
     try:
         manifest = json.loads(data)
         if manifest["schema_version"] != SCHEMA_VERSION:
@@ -237,9 +244,13 @@ def load_manifest(folder: Path) -> dict[str, Any]:
             isinstance(cell["cell_id"], str)
             and _is_settings(cell["settings"])
             and all(type(seed) is int for seed in cell["seeds"])
+            and type(cell.get("draw", 0)) in (int, NoneType)
             for cell in manifest["cells"]
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        search = manifest.get("search") or {"settings": 0, "seed": 0}
+        whole &= all(type(search[key]) is int for key in ("settings", "seed"))
+        whole &= all(map(_is_published, manifest.get("published") or ()))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RecordError(path, f"damaged, or not a manifest ({_first_line(error)})") from error
     if not whole:
         raise RecordError(path, "damaged, or not a manifest")
@@ -349,6 +360,19 @@ def _check_rows(table: pa.Table, path: Path) -> None:
 
 def _is_settings(value: object) -> bool:
     return isinstance(value, dict) and _depth_within(value, DEEPEST)
+
+
+def _is_published(entry: Mapping[str, Any]) -> bool:
+    return (
+        isinstance(entry["source"], str)
+        and _is_settings(entry["where"])
+        and all(_is_number(value) for value, _ in entry["values"].values())
+        and all(spread is None or _is_number(spread) for _, spread in entry["values"].values())
+    )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def _depth_within(value: object, levels: int) -> bool:

@@ -6,9 +6,9 @@ Nothing here is drawn from outside: equal values, equal intervals.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ Array = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
 """Of each bootstrap."""
+
+_AT_ONCE = 1 << 22
+"""Values that a bootstrap holds at a time."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,63 @@ def _expanded(confidence: float, n: int) -> float:
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95) -> Estimate:
     """The mean of a - b over the seeds that both have, by seed, with its interval: equal seeds share their chance."""
     return interval([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())], mean, confidence)
+
+
+def best_of(
+    values: npt.ArrayLike, draws: Sequence[int], direction: Literal["up", "down"], confidence: float = 0.95
+) -> list[Estimate]:
+    """The expected best of k settings drawn from the values [n] of all that were tried, for each k of ``draws``.
+
+    The mean of the best over all subsets of k, without replacement, which needs none of them: with the values from the
+    best to the worst, x_(1) to x_(n),
+
+        sum_i x_(i) C(n - i, k - 1) / C(n, k).
+
+    It is what a search with k settings finds, on average: k = 1 gives the mean, k = n the best value seen. Of all
+    estimates without a bias it varies least. After Lucic et al. 2018 (arXiv:1711.10337); Dodge et al. 2019
+    (arXiv:1909.03004) draw with replacement, which is biased to the worse side (Dodge et al. 2021, arXiv:2110.00613).
+
+    The interval is the percentile bootstrap's over settings, expanded as in ``interval``: other settings could have
+    been drawn. The chance of seeds shows in it only as far as it adds to the spread of the values. No resample holds a
+    better setting than the best that was seen, so that the interval is honest while k is much smaller than n, and fails
+    towards k = n, where it reaches to the worse side alone: of 128 uniform values it covers 94, 95, 94, 82 and 63 % for
+    k = 1, 4, 16, 64 and 128.
+
+    Equal values give intervals of no width, a single one NaN bounds. ``ValueError`` where k is not in 1 ... n, and
+    where a value is not finite: what a setting that ended badly counts for is the caller's to say.
+    """
+    sample = np.sort(np.asarray(values, dtype=np.float64))
+    n = len(sample)
+    if not draws:
+        return []
+    if not np.isfinite(sample).all() or not all(1 <= k <= n for k in draws):
+        raise ValueError(f"settings have finite values and k is from 1 to their number, {n}, not {list(draws)}")
+    if np.ptp(sample) == 0:
+        bound = float(sample[0]) if n > 1 else np.nan
+        return [Estimate(float(sample[0]), bound, bound, n) for _ in draws]
+    ordered = sample[::-1] if direction == "up" else sample
+    weights = np.array([_order_weights(n, k) for k in draws]).T
+    rng = np.random.default_rng(0)
+    found = np.empty((RESAMPLES, len(draws)))
+    step = max(1, _AT_ONCE // n)
+    for start in range(0, RESAMPLES, step):
+        part = found[start : start + step]
+        part[:] = ordered[np.sort(rng.integers(n, size=(len(part), n)), axis=1)] @ weights
+    level = _expanded(confidence, n)
+    lows, highs = np.quantile(found, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    columns = zip(ordered @ weights, lows, highs, strict=True)
+    return [Estimate(float(value), float(low), float(high), n) for value, low, high in columns]
+
+
+def _order_weights(n: int, k: int) -> Array:
+    """The chance of each of n ordered values to be the best of k: C(n - i, k - 1) / C(n, k) for i = 1 ... n.
+
+    Each is its forerunner times (n - i - k + 1) / (n - i), from k / n on: no term is large, and none cancels.
+    """
+    i = np.arange(1, n - k + 1)
+    weights = np.zeros(n)
+    weights[: n - k + 1] = k / n * np.cumprod(np.concatenate([[1.0], (n - i - k + 1) / (n - i)]))
+    return weights
 
 
 def share(successes: int, n: int, confidence: float = 0.95) -> Estimate:

@@ -3,36 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bench.cell import Settings, canonical, source_digest
+from bench.cell import Settings, canonical
 from bench.errors import nearest
 from bench.networks import NETWORKS
 from bench.optim import OPTIMIZERS
-from bench.problem import Latent, Problem
+from bench.problem import CriticWarmup, InstanceNoise, Latent, LrSchedule, Problem
 from bench.settings import Path, SettingError, build, check_block, check_named, split_name
+from bench.sources import DATASET, OBJECTIVE, code_digest
 from datasets import DATASETS
+from datasets.presets import expand
 from objectives import OBJECTIVES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
-    """How long training lasts: a step is one generator update, after ``critic_steps`` critic updates."""
+class Plain:
+    """Settings of training that are one word or number each.
+
+    Attributes:
+        steps: how long training lasts; a step is ``critic_steps`` updates of the critic, then ``generator_steps`` of the
+            generator.
+        batch_size: how many scores a loss sees of real inputs, and of fake ones.
+        update: ``simultaneous``: the generator's update sees the critic as it was before the critic's.
+        pack: how many samples make one input of the critic.
+        ema: decay of the moving average of the generator's parameters that samples are then drawn from; 0 is none.
+        training_set: size of a fixed set of samples, drawn once a seed; 0: fresh samples all the time.
+        arm: a word for what a comparison is about: only cells of one arm are compared.
+    """
 
     steps: Annotated[int, Field(ge=1, le=10**8)] = 10_000
     batch_size: Annotated[int, Field(ge=2, le=10**6)] = 128
     critic_steps: Annotated[int, Field(ge=1, le=10**4)] = 1
+    generator_steps: Annotated[int, Field(ge=1, le=10**4)] = 1
+    update: Literal["alternating", "simultaneous"] = "alternating"
+    pack: Annotated[int, Field(ge=1, le=1024)] = 1
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    training_set: Annotated[int, Field(ge=0, le=10**8)] = 0
+    arm: Annotated[str, Field(max_length=40)] = ""
 
 
-BUDGET = ("steps", "batch_size", "critic_steps")
+PLAIN = tuple(field.name for field in fields(Plain))
+BLOCKS = {"lr_schedule": LrSchedule, "critic_warmup": CriticWarmup, "instance_noise": InstanceNoise}
 OPTIMIZER = ("optimizer", "generator_optimizer", "critic_optimizer")
-KEYS = ("objective", "dataset", "generator", "critic", "latent", *OPTIMIZER, *BUDGET)
+NETWORK = ("generator", "critic")
+KEYS = ("objective", "dataset", "latent", *NETWORK, *OPTIMIZER, *PLAIN, *BLOCKS)
 """What a cell may set here; ``optimizer`` stands for both players' and is laid over the recipe's before their own."""
 
-PER_OBJECTIVE = (*OPTIMIZER, *BUDGET)
+PER_OBJECTIVE = tuple(key for key in KEYS if key not in ("objective", "dataset", "latent", *NETWORK))
 """What an ``objective`` entry may carry beside its hyperparameters; it wins over the grid's."""
 
 
@@ -50,26 +71,50 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
     hparams = {key: value for key, value in own.items() if key not in PER_OBJECTIVE}
     _check_hparams(hparams, objective.hparams, name)
     recipe = objective.recipe
-    block: dict[str, Any] = {"critic_steps": recipe.critic_steps}
-    block |= {key: raw[key] for key in BUDGET if key in raw}
-    try:
-        budget = check_block([Budget], block | {key: own[key] for key in BUDGET if key in own})
-    except SettingError as error:
-        raise SettingError(
-            ("objective", *error.path) if own.keys() & error.path else error.path, error.message
-        ) from None
     layers = [(raw, ()), (own, ("objective",))]
-    return {
+    settings = {
         "objective": name,
         "hparams": {key: float(hparams.get(key, default)) for key, default in objective.hparams.items()},
-        "dataset": check_named(raw["dataset"], "data set", DATASETS, ("dataset",)),
+        "dataset": check_named(expand(raw["dataset"]), "data set", DATASETS, ("dataset",)),
         "generator": check_named(raw.get("generator", "mlp"), "network", NETWORKS, ("generator",)),
         "critic": check_named(raw.get("critic", "mlp"), "network", NETWORKS, ("critic",)),
         "latent": check_block([Latent], raw.get("latent", {}), ("latent",)),
         "generator_optimizer": _optimizer(recipe.generator_optimizer, "generator_optimizer", layers),
         "critic_optimizer": _optimizer(recipe.critic_optimizer, "critic_optimizer", layers),
-        **budget,
+        **_plain({"critic_steps": recipe.critic_steps}, raw, own),
     }
+    for key, kind in BLOCKS.items():
+        layer, path = (own, ("objective", key)) if key in own else (raw, (key,))
+        settings[key] = check_block([kind], layer.get(key, {}), path)
+    _check_update(settings)
+    return settings
+
+
+def _plain(recipe: Mapping[str, Any], raw: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    block = {**recipe, **{key: layer[key] for layer in (raw, own) for key in PLAIN if key in layer}}
+    try:
+        return check_block([Plain], block)
+    except SettingError as error:
+        path: Path = ("objective", *error.path) if own.keys() & error.path else error.path
+        raise SettingError(path, error.message) from None
+
+
+def _check_update(settings: Settings) -> None:
+    if settings["update"] == "simultaneous":
+        many = [key for key in ("critic_steps", "generator_steps") if settings[key] != 1]
+        many += ["critic_warmup"] if settings["critic_warmup"]["steps"] else []
+        if many:
+            raise SettingError(("update",), f"simultaneous players have one update each a step; {many[0]} says more")
+
+
+def impossible(settings: Settings) -> str | None:
+    """Why a paper forbids the combination, where one does: such a cell is skipped, with this for a reason."""
+    if OBJECTIVES[settings["objective"]].penalises_slopes and build(settings["critic"], NETWORKS).normalises_batch:
+        return (
+            f"{settings['objective']} looks at the critic's slope at each sample alone, and with batch norm in the critic "
+            "a score depends on the other samples too (Gulrajani et al. 2017, section 4); use norm: layer"
+        )
+    return None
 
 
 def _check_hparams(given: Mapping[str, Any], known: Mapping[str, float], objective: str) -> None:
@@ -104,31 +149,46 @@ def _optimizer(recipe: Mapping[str, Any], key: str, layers: Sequence[tuple[Mappi
 def sources(settings: Settings) -> dict[str, Any]:
     """Hashes of the code of the plug-ins that a cell names."""
     return {
-        "objective": source_digest(OBJECTIVES[settings["objective"]].critic_loss.__module__),
-        "dataset": source_digest(DATASETS[settings["dataset"]["name"]].__module__),
+        "objective": code_digest(OBJECTIVE, settings["objective"]),
+        "dataset": code_digest(DATASET, settings["dataset"]["name"]),
     }
 
 
 def group(settings: Settings) -> str:
     """Equal for cells that train in one batch: those that differ at most in scalars that replicas carry themselves."""
-    shape = {key: value for key, value in settings.items() if key not in ("hparams", *OPTIMIZER)}
-    names = {key: settings[key]["name"] for key in OPTIMIZER if key in settings}
-    return canonical(shape | names)
+    return canonical({key: _shared(key, value) for key, value in settings.items() if key not in ("hparams", "arm")})
+
+
+def _shared(key: str, value: Any) -> Any:
+    """What replicas must agree on of a setting; the rest they carry as scalars."""
+    if key in OPTIMIZER:
+        return value["name"]
+    if key == "instance_noise":
+        return {"until": value["until"]} if value["std"] else None
+    return value > 0 if key == "ema" else value
 
 
 def shape(settings: Settings) -> str:
     """Equal for cells whose training steps take equally long: a data set matters by the shape of its samples alone."""
     event = build(settings["dataset"], DATASETS).event_shape
-    kept = ("objective", "generator", "critic", "latent", "batch_size", "critic_steps")
-    names = [settings[key]["name"] for key in ("generator_optimizer", "critic_optimizer")]
-    return canonical([{key: settings[key] for key in kept}, names, event])
+    left_out = ("hparams", "arm", "dataset", "evaluate", "steps", "training_set", "critic_warmup")
+    kept = {key: _shared(key, value) for key, value in settings.items() if key not in left_out}
+    return canonical([kept, event])
+
+
+def critic_updates(settings: Settings, step: int) -> int:
+    """The critic's updates in the first so many steps of a run."""
+    return CriticWarmup(**settings["critic_warmup"]).updates(step, settings["critic_steps"])
 
 
 def work(settings: Settings) -> float:
     """Floating-point operations of one run in matrix products, roughly: three passes a training step and network."""
     generator, critic = _multiplications(settings)
-    iteration = settings["critic_steps"] * (generator + 6 * critic) + 3 * generator + 2 * critic
-    return float(2 * iteration * settings["batch_size"] * settings["steps"])
+    scores, steps = settings["batch_size"], settings["steps"]
+    samples = scores * settings["pack"]
+    operations = critic_updates(settings, steps) * (generator * samples + 6 * critic * scores)
+    operations += steps * settings["generator_steps"] * (3 * generator * samples + 2 * critic * scores)
+    return float(2 * operations)
 
 
 def _multiplications(settings: Settings) -> tuple[int, int]:
@@ -136,8 +196,12 @@ def _multiplications(settings: Settings) -> tuple[int, int]:
     latent = (settings["latent"]["dim"],)
     return (
         build(settings["generator"], NETWORKS).multiplications(latent, event),
-        build(settings["critic"], NETWORKS).multiplications(event, ()),
+        build(settings["critic"], NETWORKS).multiplications(_packed(event, settings["pack"]), ()),
     )
+
+
+def _packed(event: tuple[int, ...], pack: int) -> tuple[int, ...]:
+    return (pack * event[0], *event[1:])
 
 
 def make_problem(settings: Settings) -> Problem:
@@ -148,17 +212,24 @@ def make_problem(settings: Settings) -> Problem:
         objective=OBJECTIVES[settings["objective"]],
         dataset=dataset,
         generator=build(settings["generator"], NETWORKS).build((latent.dim,), dataset.event_shape),
-        critic=build(settings["critic"], NETWORKS).build(dataset.event_shape, ()),
+        critic=build(settings["critic"], NETWORKS).build(_packed(dataset.event_shape, settings["pack"]), ()),
         latent=latent,
         generator_optimizer=OPTIMIZERS[settings["generator_optimizer"]["name"]],
         critic_optimizer=OPTIMIZERS[settings["critic_optimizer"]["name"]],
-        batch_size=settings["batch_size"],
-        critic_steps=settings["critic_steps"],
+        simultaneous=settings["update"] == "simultaneous",
+        lr_schedule=LrSchedule(**settings["lr_schedule"]),
+        critic_warmup=CriticWarmup(**settings["critic_warmup"]),
+        instance_noise=InstanceNoise(**settings["instance_noise"]) if settings["instance_noise"]["std"] else None,
+        averaged=settings["ema"] > 0,
+        **{
+            key: settings[key]
+            for key in ("steps", "batch_size", "critic_steps", "generator_steps", "pack", "training_set")
+        },
     )
 
 
 def make_scalars(cells: Sequence[Settings]) -> dict[str, dict[str, list[float]]]:
-    """What replicas carry themselves, one value a replica: settings of the objective and of the optimisers."""
+    """What replicas carry themselves, one value a replica: settings of the objective, the optimisers, the training."""
 
     def column(key: str) -> dict[str, list[float]]:
         return {name: [float(cell[key][name]) for cell in cells] for name in cells[0][key] if name != "name"}
@@ -167,4 +238,8 @@ def make_scalars(cells: Sequence[Settings]) -> dict[str, dict[str, list[float]]]
         "objective": column("hparams"),
         "generator_optimizer": column("generator_optimizer"),
         "critic_optimizer": column("critic_optimizer"),
+        "training": {
+            "ema": [cell["ema"] for cell in cells],
+            "instance_noise": [cell["instance_noise"]["std"] for cell in cells],
+        },
     }

@@ -30,11 +30,11 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Mixture(Dataset, Protocol):
-    """A mixture of K isotropic Gaussians, so that every mode is known."""
+    """A mixture of K Gaussians, so that every mode is known; they are isotropic unless it is a ``FlatMixture``."""
 
     @property
     def std(self) -> float:
-        """Standard deviation of each mode along each axis."""
+        """Standard deviation of each mode along each axis, or each that it spreads over."""
         ...
 
     def means(self) -> torch.Tensor:
@@ -51,6 +51,29 @@ class Mixture(Dataset, Protocol):
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Log density at x [n, *E] -> [n]."""
+        ...
+
+
+@runtime_checkable
+class FlatMixture(Mixture, Protocol):
+    """A mixture whose modes spread over some axes only and are exactly at their means along the others.
+
+    Modes differ along the others, so that each lies in a plane of its own. ``log_prob`` is the density within the
+    planes; off them it is minus infinity.
+    """
+
+    @property
+    def axes(self) -> int:
+        """How many numbers of the flattened event a mode spreads over: the first ones."""
+        ...
+
+
+@runtime_checkable
+class PointMass(Dataset, Protocol):
+    """A data set that is one point, so that no sample can differ from another."""
+
+    def point(self) -> torch.Tensor:
+        """The point [*E], float64, on the CPU."""
         ...
 
 
@@ -121,7 +144,13 @@ def require_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be a number between 1e-12 and 1e12, not {value!r}")
 
 
-def require_count(name: str, value: int, most: int) -> None:
-    """Raise a ValueError in plain words unless the value is a whole number from 1 to ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ValueError(f"{name} must be a whole number between 1 and {most}, not {value!r}")
+def require_between(name: str, value: float, least: float, most: float) -> None:
+    """Raise a ValueError in plain words unless the value is a number from ``least`` to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"{name} must be a number between {least:g} and {most:g}, not {value!r}")
+
+
+def require_count(name: str, value: int, most: int, least: int = 1) -> None:
+    """Raise a ValueError in plain words unless the value is a whole number from ``least`` to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number between {least} and {most}, not {value!r}")

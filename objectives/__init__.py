@@ -11,6 +11,22 @@ _FILES = (
     "non_saturating",
     "wgan_clip",
     "wgan_gp",
+    "wgan_lp",
+    "wgan_div",
+    "cramer",
+    "least_squares",
+    "hinge",
+    "dragan",
+    "non_saturating_r1",
+    "non_saturating_r1_r2",
+    "relativistic",
+    "relativistic_average",
+    "r3gan",
+    "fgan_kl",
+    "fgan_reverse_kl",
+    "fgan_pearson",
+    "fgan_hellinger",
+    "alpha_gan",
 )
 
 

@@ -82,6 +82,8 @@ class Objective:
     """What else the engine must draw, by name."""
     project: Projection | None = None
     """What is done to the critic's parameters after each critic step: clipping."""
+    penalises_slopes: bool = False
+    """Whether a loss looks at the critic's input gradient, sample by sample: batch norm in the critic mixes samples."""
     recipe: Recipe = field(default_factory=lambda: Recipe(critic_optimizer=ADAM_DCGAN, generator_optimizer=ADAM_DCGAN))
 
 
@@ -103,6 +105,16 @@ def slopes(critic: Critic, x: torch.Tensor) -> torch.Tensor:
     gradient = torch.func.grad(lambda points: critic(points).sum())(x)
     norms: torch.Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return norms
+
+
+def squared_slopes(critic: Critic, x: torch.Tensor) -> torch.Tensor:
+    """Square of the critic's slope at each sample, ``|grad_x critic(x)|^2``: x [B, *E] -> [B].
+
+    For zero-centred penalties: twice differentiable at a zero gradient too, where the derivative of ``slopes`` jumps.
+    """
+    gradient = torch.func.grad(lambda points: critic(points).sum())(x)
+    squares: torch.Tensor = gradient.flatten(1).square().sum(1)
+    return squares
 
 
 def interpolate(real: torch.Tensor, fake: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:

@@ -54,5 +54,6 @@ OBJECTIVE = Objective(
     generator_loss=generator_loss,
     hparams={"penalty_weight": 10.0},
     noise={"mix": uniform_mix},
+    penalises_slopes=True,
     recipe=Recipe(critic_optimizer=_ADAM, generator_optimizer=_ADAM, critic_steps=5),
 )

@@ -21,8 +21,10 @@ from bench.contracts import (
     findings,
 )
 from datasets import DATASETS
-from datasets.base import Dataset
+from datasets.base import Dataset, GaussianMixture, Mixture
+from datasets.dirac import Dirac
 from datasets.ring import Ring
+from datasets.veegan_1200d import Veegan1200d
 from objectives import OBJECTIVES
 from objectives.base import Critic, Loss, Objective, Recipe
 
@@ -35,10 +37,19 @@ def test_objective(name: str, check: str) -> None:
     OBJECTIVE_CHECKS[check](OBJECTIVES[name])
 
 
-@pytest.mark.parametrize("check", [*DATASET_CHECKS, *MIXTURE_CHECKS])
+MIXTURES = [name for name, kind in DATASETS.items() if isinstance(kind(), Mixture)]
+
+
+@pytest.mark.parametrize("check", DATASET_CHECKS)
 @pytest.mark.parametrize("name", DATASETS)
 def test_dataset(name: str, check: str) -> None:
-    {**DATASET_CHECKS, **MIXTURE_CHECKS}[check](DATASETS[name]())
+    DATASET_CHECKS[check](DATASETS[name]())
+
+
+@pytest.mark.parametrize("check", MIXTURE_CHECKS)
+@pytest.mark.parametrize("name", MIXTURES)
+def test_mixture(name: str, check: str) -> None:
+    MIXTURE_CHECKS[check](DATASETS[name]())
 
 
 # Objectives with one defect each. ``game`` is sound; a specimen replaces one part.
@@ -130,6 +141,15 @@ def first_counts_double(critic: Critic, real: torch.Tensor, fake: torch.Tensor) 
     return -critic(fake).mean() - critic(fake)[0]
 
 
+def first_falls(critic: Critic, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    scores = critic(fake)
+    return 2 * scores[0] - scores.sum()
+
+
+def distance(critic: Critic, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    return (critic(real)[:, None] - critic(fake)[None, :]).abs().mean()
+
+
 def noisy(sampler: Callable[..., torch.Tensor]) -> dict[str, Any]:
     return {"noise": {"n": sampler}}
 
@@ -187,6 +207,20 @@ BROKEN_OBJECTIVES: list[tuple[str, dict[str, Any], str]] = [
     ("critic_direction", {"critic_loss": loss(lambda c, r, f: c(r).mean() - c(f).mean())}, "real samples fall"),
     ("critic_direction", {"critic_loss": loss(lambda c, r, f: -c(r).mean() - c(f).mean())}, "fake samples rise"),
     ("critic_direction", {"critic_loss": loss(lambda c, r, f: 0 * c(f).mean())}, "do not part"),
+    ("generator_direction", {"generator_loss": loss(lambda c, r, f: (c(f) + 1).square().mean())}, "is a sign flipped"),
+    ("generator_direction", {"generator_loss": loss(lambda c, r, f: -(c(r) - c(f)).square().mean())}, "a sign flipped"),
+    ("generator_direction", {"generator_loss": loss(lambda c, r, f: -distance(c, r, f))}, "is a sign flipped"),
+    ("generator_direction", {"generator_loss": loss(first_falls)}, "some fake samples move to lower scores"),
+    ("critic_direction", {"critic_loss": loss(lambda c, r, f: (c(r) ** 2 + (c(f) - 1) ** 2).mean())}, "samples fall"),
+    ("critic_direction", {"critic_loss": loss(lambda c, r, f: distance(c, r, f))}, "real samples fall"),
+    (
+        "critic_direction",
+        {"critic_loss": loss(lambda c, r, f: -(c(r) - c(f)).sigmoid().log().mean() - c(f).mean())},
+        "fake samples rise",
+    ),
+    ("slopes_declared", {"critic_loss": loss(rough_penalty)}, "the critic loss looks at .* penalises_slopes=True"),
+    ("slopes_declared", {"generator_loss": loss(rough_penalty)}, "the generator loss looks at"),
+    ("slopes_declared", {"penalises_slopes": True}, "no loss looks at"),
     ("large_scores", {"generator_loss": loss(lambda c, r, f: (1 - c(f).sigmoid()).log().mean())}, "of a fake one"),
     ("large_scores", {"critic_loss": loss(lambda c, r, f: -(c(r) - c(f)).sigmoid().log().mean())}, "real sample is"),
     ("flat_critic", {"critic_loss": loss(rough_penalty)}, "constant critic, events"),
@@ -306,6 +340,33 @@ def global_sample(self: Ring, n: int, generator: torch.Generator) -> torch.Tenso
     return Ring.sample(self, n, torch.Generator().manual_seed(int(torch.randint(9999, ()))))
 
 
+def dirac(sample: Callable[..., torch.Tensor]) -> Dataset:
+    """One point, sampled otherwise."""
+    made: Dataset = dataclass(frozen=True, kw_only=True)(type("Broken", (Dirac,), {"sample": sample}))()
+    return made
+
+
+def planes(**members: Any) -> Dataset:
+    """The ten planes of VEEGAN's mixture with some members replaced."""
+    made: Dataset = dataclass(frozen=True, kw_only=True)(type("Broken", (Veegan1200d,), members))()
+    return made
+
+
+def leaning(x: torch.Tensor) -> torch.Tensor:
+    """Off the planes by the least that tells."""
+    return torch.cat([x[:, :-1], x[:, -1:] + 1e-3], 1)
+
+
+def of_700_axes(self: Veegan1200d, modes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return Veegan1200d().sample_modes(modes, generator)
+
+
+def one_by_one(self: Veegan1200d, modes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Noise that is one number a sample, the same along all axes."""
+    noise = torch.randn(len(modes), 1, generator=generator).repeat(1, self.axes)
+    return self.means()[modes].float() + torch.nn.functional.pad(noise, (0, 1200 - self.axes))
+
+
 BROKEN_DATASETS: list[tuple[str, Callable[[], Any], str]] = [
     ("settings", Loose, "must be frozen"),
     ("settings", lambda: like(__post_init__=lambda self: None), "is accepted"),
@@ -315,6 +376,14 @@ BROKEN_DATASETS: list[tuple[str, Callable[[], Any], str]] = [
     ("samples", lambda: like(sample=changed_sample(lambda x: x / 0)), "not finite"),
     ("samples", lambda: like(sample=changed_sample(lambda x: 0 * x)), "all the same"),
     ("samples", lambda: like(event_shape=[2]), "tuple of positive"),
+    ("samples", lambda: dirac(lambda self, n, generator: torch.randn(n, 1, generator=generator)), "is not the point"),
+    ("samples", lambda: dirac(lambda self, n, generator: torch.full((n, 1), 1e-3)), "is not the point"),
+    (
+        "sample_randomness",
+        lambda: dirac(lambda self, n, generator: 0 * torch.randn(n, 1, generator=generator)),
+        "point mass draws random numbers",
+    ),
+    ("sample_randomness", lambda: dirac(lambda self, n, generator: 0 * torch.randn(n, 1)), "draws random numbers"),
     ("sample_randomness", lambda: like(sample=global_sample), "global randomness"),
     (
         "sample_randomness",
@@ -331,6 +400,8 @@ BROKEN_DATASETS: list[tuple[str, Callable[[], Any], str]] = [
         lambda: like(weights=lambda self: torch.tensor([-1.0, 2, *[0] * 6], dtype=torch.float64)),
         "weight is negative",
     ),
+    ("modes", lambda: planes(axes=0), "modes spread over 0 axes, of 1200"),
+    ("modes", lambda: planes(axes=1200), "planes of two modes coincide"),
     ("std_refused", lambda: like(__post_init__=lambda self: None), "std=-0.02 is accepted"),
     ("law", lambda: like(sample=changed_sample(lambda x: x / 1.414)), "samples' variance along"),
     ("law", lambda: like(sample=changed_sample(lambda x: x + 0.1)), "samples' mean along"),
@@ -339,6 +410,10 @@ BROKEN_DATASETS: list[tuple[str, Callable[[], Any], str]] = [
     ("law", lambda: like(sample=squares), "samples around their modes are not normal"),
     ("law", lambda: replace(like(sample=wider), std=2.0), "samples' variance along"),
     ("law", lambda: replace(like(sample=squares), std=2.0, radius=0.1), "do not follow"),
+    ("law", lambda: planes(sample=lambda self, n, g: leaning(Veegan1200d.sample(self, n, g))), "off along an axis"),
+    ("law", lambda: planes(sample_modes=one_by_one), "samples' variance along|do not follow"),
+    ("law", lambda: planes(axes=699, sample_modes=of_700_axes), "off along an axis"),
+    ("sample_modes", lambda: planes(axes=699, sample_modes=of_700_axes), "off along an axis"),
     ("sample_modes", lambda: like(sample_modes=changed_modes(lambda x: x.flip(0))), "from the mean of its mode"),
     ("sample_modes", lambda: like(sample_modes=changed_modes(lambda x: x[:, :1])), "must be float32 of shape"),
     (
@@ -355,6 +430,8 @@ BROKEN_DATASETS: list[tuple[str, Callable[[], Any], str]] = [
     ("log_prob", lambda: like(log_prob=lambda self, x: Ring.log_prob(self, x) + 0.01), "differs from the mixture"),
     ("log_prob", lambda: like(log_prob=lambda self, x: Ring.log_prob(self, x).exp().log()), "differs from the mixture"),
     ("log_prob", lambda: like(log_prob=lambda self, x: Ring.log_prob(self, x)[:, None]), r"not \[n\]"),
+    ("log_prob", lambda: planes(log_prob=GaussianMixture.log_prob), "differs from the mixture"),
+    ("log_prob", lambda: planes(axes=701, log_prob=lambda self, x: Veegan1200d().log_prob(x)), "differs from the"),
 ]
 
 

@@ -1,21 +1,35 @@
-"""What every objective and every data set must satisfy, as plain functions that know none of them by name.
+"""What every objective, data set and metric must satisfy, as plain functions that know none of them by name.
 
-A check takes one objective, or one data set, and raises an AssertionError that says in words what is wrong. Tables name
-the checks; ``findings`` runs a table and turns whatever a check or the checked code raises into words. The draws inside
-are fixed, so that a check gives the same verdict each time.
+A check takes one objective, data set or metric and raises an AssertionError that says in words what is wrong. Tables
+name the checks; ``findings`` runs a table and turns whatever a check or the checked code raises into words. The draws
+inside are fixed, so that a check gives the same verdict each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from bench.contracts.common import Checked, Checks
 from bench.contracts.dataset import DATASET_CHECKS, MIXTURE_CHECKS
+from bench.contracts.metric import METRIC_CHECKS
 from bench.contracts.objective import OBJECTIVE_CHECKS
+from bench.errors import first_line
+from bench.metrics import Metric
 from datasets.base import Dataset, Mixture
 from objectives.base import Objective
 
-__all__ = ["DATASET_CHECKS", "MIXTURE_CHECKS", "OBJECTIVE_CHECKS", "check_dataset", "check_objective", "findings"]
+__all__ = [
+    "DATASET_CHECKS",
+    "METRIC_CHECKS",
+    "MIXTURE_CHECKS",
+    "OBJECTIVE_CHECKS",
+    "check",
+    "check_dataset",
+    "check_metric",
+    "check_objective",
+    "findings",
+]
 
 
 def findings(checks: Checks[Checked], checked: Checked) -> Iterator[tuple[str, str | None]]:
@@ -25,7 +39,7 @@ def findings(checks: Checks[Checked], checked: Checked) -> Iterator[tuple[str, s
             check(checked)
         except AssertionError as error:
             yield name, str(error)
-        except Exception as error:  # the code under check is a stranger's
+        except (Exception, SystemExit) as error:  # the code under check is a stranger's
             yield name, f"{type(error).__name__}: {error}"
         else:
             yield name, None
@@ -40,3 +54,18 @@ def check_dataset(dataset: Dataset) -> dict[str, str | None]:
     """All checks of a data set, and those of a mixture where it is one: name -> None, or what is wrong."""
     results = dict(findings(DATASET_CHECKS, dataset))
     return {**results, **dict(findings(MIXTURE_CHECKS, dataset))} if isinstance(dataset, Mixture) else results
+
+
+def check_metric(metric: Metric) -> dict[str, str | None]:
+    """All checks of a metric: name -> None, or what is wrong."""
+    return dict(findings(METRIC_CHECKS, metric))
+
+
+def check(thing: Any) -> dict[str, str | None]:
+    """All checks of an objective, of a metric, or of a data set's class with its default settings."""
+    try:
+        if isinstance(thing, Objective):
+            return check_objective(thing)
+        return check_metric(thing) if isinstance(thing, Metric) else check_dataset(thing())
+    except (Exception, SystemExit) as error:  # from its construction, or from a look at what it is
+        return {"defaults": f"its default settings make no data set: {first_line(error)}"}

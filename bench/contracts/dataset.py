@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.contracts.common import Checks, check_randomness, close, require
-from datasets.base import Dataset, Mixture
+from bench.contracts.common import Checks, GlobalRandomness, check_randomness, close, require
+from datasets.base import Dataset, FlatMixture, Mixture, PointMass
 
 _SAMPLES = 20_000
+_NUMBERS = 4_000_000
+"""Of samples of high dimension fewer are drawn, so that a check takes a second, not a minute."""
 _SIGMAS = 6
 """Bounds on sample statistics, in standard errors: one right sampler in 10^8 would fail, and the seed is fixed."""
 
@@ -64,7 +66,7 @@ def _wrong_values(value: object) -> tuple[float, ...]:
 
 
 def check_samples(dataset: Dataset) -> None:
-    """Samples are [n, *E], float32, finite, for any n, each a draw of its own."""
+    """Samples are [n, *E], float32, finite, for any n, each a draw of its own, or each the point of a point mass."""
     event = dataset.event_shape
     fine = isinstance(event, tuple) and all(isinstance(size, int) and size >= 1 for size in event)
     require(fine, f"event_shape must be a tuple of positive whole numbers, not {event!r}")
@@ -74,12 +76,25 @@ def check_samples(dataset: Dataset) -> None:
         require(tuple(x.shape) == (n, *event) and x.dtype == torch.float32, words)
         require(bool(x.isfinite().all()), "some samples are not finite")
         require(x.device == torch.device("cpu"), f"a CPU generator must give CPU samples, not {x.device}")
-    require(bool((x != x[0]).any()), "64 samples are all the same")
+    if isinstance(dataset, PointMass):
+        point = dataset.point().to(torch.float32)
+        require(point.shape == event and bool((x == point).all()), f"a sample is not the point {point.tolist()}")
+    else:
+        words = "64 samples are all the same; a data set that is one point says so with point()"
+        require(bool((x != x[0]).any()), words)
 
 
 def check_sample_randomness(dataset: Dataset) -> None:
-    """Samples come from the generator given and from nothing else."""
-    check_randomness(lambda generator: dataset.sample(64, generator), "the sample")
+    """Samples come from the generator given and from nothing else; those of a point mass from nothing at all."""
+    if isinstance(dataset, PointMass):
+        generator = torch.Generator().manual_seed(1)
+        before = generator.get_state()
+        with GlobalRandomness() as randomness:
+            dataset.sample(64, generator)
+        drawn = randomness.used or not torch.equal(generator.get_state(), before)
+        require(not drawn, "the sample of a point mass draws random numbers")
+    else:
+        check_randomness(lambda generator: dataset.sample(64, generator), "the sample")
 
 
 DATASET_CHECKS: Checks[Dataset] = {
@@ -103,6 +118,11 @@ def check_modes(mixture: Mixture) -> None:
     require(mixture.std > 0, f"std must be positive, not {mixture.std!r}")
     apart = _separation(means)
     require(apart > 1e-3 * mixture.std, f"two means coincide (they lie {apart:g} apart): {len(means)} modes are fewer")
+    axes, numbers = _axes(mixture), means[0].numel()
+    require(1 <= axes <= numbers, f"modes spread over {axes} axes, of {numbers}")
+    if isinstance(mixture, FlatMixture):
+        words = f"the planes of two modes coincide: their means agree beyond the first {axes} axes"
+        require(_separation(means.flatten(1)[:, axes:]) > 0, words)
 
 
 def check_std_refused(mixture: Mixture) -> None:
@@ -118,40 +138,45 @@ def check_std_refused(mixture: Mixture) -> None:
 def check_law(mixture: Mixture) -> None:
     """Samples follow the mixture that means, std and weights say.
 
-    Looked at: along some axes and directions mean, variance and the whole law; where modes lie apart, the share of each
-    and the law around it.
+    Looked at: along some axes and directions mean, variance and the whole law; where modes lie apart, or in planes of
+    their own, the share of each and the law around it.
     """
     from scipy import stats
 
     means, weights = mixture.means().flatten(1), mixture.weights()
+    axes, numbers = _axes(mixture), means.shape[1]
     generator = torch.Generator().manual_seed(7)
-    x = mixture.sample(_SAMPLES, generator).double().flatten(1)
-    axes = x.shape[1]
-    oblique = torch.randn(4, axes, generator=generator, dtype=torch.float64)
-    directions = torch.cat([torch.eye(axes, dtype=torch.float64)[:4], oblique / oblique.norm(dim=1, keepdim=True)])
-    for direction in directions:
+    x = mixture.sample(_samples(mixture), generator).double().flatten(1)
+    oblique = torch.randn(4, numbers, generator=generator, dtype=torch.float64)
+    straight = torch.eye(axes, numbers, dtype=torch.float64)[:4]
+    for direction in torch.cat([straight, oblique / oblique.norm(dim=1, keepdim=True)]):
         points, centres = x @ direction, means @ direction
         mean = weights @ centres
-        variance = weights @ (centres - mean).square() + mixture.std**2
+        std = mixture.std * direction[:axes].norm().item()
+        variance = weights @ (centres - mean).square() + std**2
         where = f"along the direction {[round(part, 3) for part in direction[:4].tolist()]}"
         _check_mean(points, mean.item(), f"the samples' mean {where}")
         _check_mean((points - mean).square(), variance.item(), f"the samples' variance {where}")
 
-        def cdf(at: Any, centres: torch.Tensor = centres) -> Any:
-            return stats.norm.cdf(at[:, None], centres.numpy(), mixture.std) @ weights.numpy()
+        def cdf(at: Any, centres: torch.Tensor = centres, std: float = std) -> Any:
+            return stats.norm.cdf(at[:, None], centres.numpy(), std) @ weights.numpy()
 
         _check_law(points, cdf, f"the samples {where} do not follow the mixture")
-    if _separation(means) > 12 * mixture.std:
-        nearest = torch.cdist(x, means).argmin(1)
+    flat = isinstance(mixture, FlatMixture)
+    if flat or _separation(means) > 12 * mixture.std:
+        telling = slice(axes if flat else 0, None)
+        nearest = _distances(x[:, telling], means[:, telling]).argmin(1)
         for k, weight in enumerate(weights.tolist()):
-            _check_mean((nearest == k).double(), weight, f"the share of samples in mode {k}")
-        _check_normal((x - means[nearest]) / mixture.std, "samples around their modes")
+            count = int((nearest == k).sum())
+            p = float(stats.binomtest(count, len(x), weight).pvalue)
+            require(p > 1e-8, f"the share of samples in mode {k} is {count / len(x):.4g}, not {weight:.4g}")
+        _check_around(mixture, x, nearest, "samples around their modes")
 
 
 def check_sample_modes(mixture: Mixture) -> None:
     """A sample from a named mode is normal around that mode's mean, in the order asked for."""
     means = mixture.means()
-    modes = torch.arange(len(means)).repeat(-(-_SAMPLES // len(means))).flip(0)
+    modes = torch.arange(len(means)).repeat(-(-_samples(mixture) // len(means))).flip(0)
     x = mixture.sample_modes(modes, torch.Generator().manual_seed(3))
     words = f"samples of {len(modes)} modes must be float32 of shape {[len(modes), *mixture.event_shape]}"
     require(
@@ -159,9 +184,9 @@ def check_sample_modes(mixture: Mixture) -> None:
         f"{words}; they are {x.dtype} of shape {list(x.shape)}",
     )
     z = ((x.double() - means[modes]) / mixture.std).flatten(1)
-    far = z.abs().max().item()
+    far = z[:, : _axes(mixture)].abs().max().item()
     require(far < 9, f"a sample lies {far:.3g} std from the mean of its mode along one axis")
-    _check_normal(z, "samples of named modes")
+    _check_around(mixture, x.double().flatten(1), modes, "samples of named modes")
     check_randomness(lambda generator: mixture.sample_modes(modes, generator), "the sample of named modes")
 
 
@@ -179,8 +204,12 @@ def _check_law(values: torch.Tensor, cdf: Any, words: str) -> None:
     require(p > 1e-8, f"{words} (Kolmogorov-Smirnov p = {p:.1g})")
 
 
-def _check_normal(z: torch.Tensor, what: str) -> None:
-    """z [n, axes] is standard normal throughout."""
+def _check_around(mixture: Mixture, x: torch.Tensor, modes: torch.Tensor, what: str) -> None:
+    """x [n, D] of these modes [n] is normal around their means along the axes that they spread over, else at them."""
+    axes, offsets = _axes(mixture), x - mixture.means().flatten(1)[modes]
+    leaves = offsets[:, axes:].abs().amax().item() if axes < x.shape[1] else 0.0
+    require(leaves == 0, f"of {what}, one is {leaves:.3g} off along an axis that no mode spreads over")
+    z = offsets[:, :axes] / mixture.std
     _check_mean(z.flatten(), 0.0, f"the mean of {what}, in std,")
     _check_mean(z.square().flatten(), 1.0, f"the variance of {what}, in std^2,")
     _check_law(z.flatten()[: 2 * _SAMPLES], "norm", f"{what} are not normal")
@@ -191,28 +220,48 @@ def check_log_prob(mixture: Mixture) -> None:
     from scipy import special, stats
 
     means, weights = mixture.means().flatten(1), mixture.weights()
+    axes, n = _axes(mixture), _samples(mixture)
+    variances = np.zeros(means.shape[1])
+    variances[:axes] = mixture.std**2
     generator = torch.Generator().manual_seed(11)
     near = mixture.sample(200, generator).double()
-    far = near + 50 * mixture.std * torch.randn(near.shape, generator=generator, dtype=torch.float64)
-    x = torch.cat([near, far, near + 1e3])
+    noise = torch.randn(near.shape, generator=generator, dtype=torch.float64)
+    noise.flatten(1)[:, axes:] = 0
+    x = torch.cat([near, near + 50 * mixture.std * noise, near + 1e3])
     ours = mixture.log_prob(x)
     require(tuple(ours.shape) == (len(x),), f"log_prob of {len(x)} points has shape {list(ours.shape)}, not [n]")
-    normals = [stats.multivariate_normal(mean.numpy(), mixture.std**2).logpdf(x.flatten(1).numpy()) for mean in means]
+    shape = stats.Covariance.from_diagonal(variances)
+    normals = [stats.multivariate_normal.logpdf(x.flatten(1).numpy(), mean.numpy(), shape) for mean in means]
     theirs = special.logsumexp(np.stack(normals, 1), axis=1, b=weights.numpy())
     close(
         ours.double(), torch.as_tensor(theirs), "log_prob differs from the mixture's log density", rtol=1e-6, atol=1e-6
     )
 
     # Importance sampling from the same modes, wider by as much as keeps the ratio's variance small in any dimension.
-    wide = mixture.std * math.sqrt(1 + 1 / math.sqrt(means.shape[1]))
-    modes = torch.multinomial(weights, _SAMPLES, replacement=True, generator=generator)
-    y = means[modes] + wide * torch.randn(_SAMPLES, means.shape[1], generator=generator, dtype=torch.float64)
-    squares = torch.cdist(y, means, compute_mode="donot_use_mm_for_euclid_dist").square() / wide**2
-    proposal = torch.logsumexp(weights.log() - squares / 2, 1) - means.shape[1] * math.log(
-        wide * math.sqrt(2 * math.pi)
-    )
-    ratio = (mixture.log_prob(y.reshape(_SAMPLES, *mixture.event_shape)).double() - proposal).exp()
+    wide = mixture.std * math.sqrt(1 + 1 / math.sqrt(axes))
+    modes = torch.multinomial(weights, n, replacement=True, generator=generator)
+    y = means[modes]
+    y[:, :axes] += wide * torch.randn(n, axes, generator=generator, dtype=torch.float64)
+    squares = _distances(y[:, :axes], means[:, :axes]).square() / wide**2
+    squares[_distances(y[:, axes:], means[:, axes:]) > 0] = math.inf
+    proposal = torch.logsumexp(weights.log() - squares / 2, 1) - axes * math.log(wide * math.sqrt(2 * math.pi))
+    ratio = (mixture.log_prob(y.reshape(n, *mixture.event_shape)).double() - proposal).exp()
     _check_mean(ratio, 1.0, "the integral of the density")
+
+
+def _axes(mixture: Mixture) -> int:
+    """How many numbers of an event a mode spreads over: the first ones."""
+    return mixture.axes if isinstance(mixture, FlatMixture) else math.prod(mixture.event_shape)
+
+
+def _samples(mixture: Mixture) -> int:
+    """How many samples a check draws."""
+    return max(1000, min(_SAMPLES, _NUMBERS // math.prod(mixture.event_shape)))
+
+
+def _distances(x: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+    """Between x [n, D] and means [K, D] -> [n, K], exactly 0 where they are equal, and where D is 0."""
+    return torch.cdist(x, means, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _separation(means: torch.Tensor) -> float:

@@ -287,26 +287,44 @@ def check_order(objective: Objective) -> None:
             )
 
 
+def _ladder(scores: torch.Tensor, event: tuple[int, ...], along: torch.Tensor, seed: int) -> torch.Tensor:
+    """Samples [B, *E] whose part along the unit direction ``along`` is given, and which differ in all others too."""
+    generator = torch.Generator().manual_seed(seed)
+    samples = torch.randn(len(scores), *event, generator=generator, dtype=torch.float64)
+    part = (samples * along).flatten(1).sum(1) - scores
+    return samples - part.reshape(-1, *(1,) * len(event)) * along
+
+
 def check_generator_direction(objective: Objective) -> None:
-    """Down the generator loss, fake samples move to where a linear critic scores higher."""
+    """Down the generator loss, fake samples move to where a linear critic scores higher.
+
+    All real samples are scored higher than all fake ones, and all scores are small: from there a game of regression, of
+    pairs or of distances between the two laws must raise its fake samples too.
+    """
     for event in EVENTS:
         case = _case(objective, event)
-        slope = case.parameters["weight"][:, 0].reshape(event)
-        slope = slope / torch.linalg.vector_norm(slope)
+        along = case.parameters["weight"][:, 0].reshape(event)
+        along = along / torch.linalg.vector_norm(along)
+        ticks = torch.linspace(0.05, 0.45, len(case.real), dtype=torch.float64)
+        real, fake = _ladder(ticks, event, along, seed=1), _ladder(-ticks, event, along, seed=2)
 
-        def critic(x: torch.Tensor, slope: torch.Tensor = slope) -> torch.Tensor:
-            return 0.2 * (x * slope).flatten(1).sum(1)
+        def critic(x: torch.Tensor, along: torch.Tensor = along) -> torch.Tensor:
+            return (x * along).flatten(1).sum(1)
 
-        gradient = torch.func.grad(
-            lambda fake, case=case, critic=critic: objective.generator_loss(
-                critic, case.real, fake, case.noise, case.hparams
-            )
-        )(case.fake)
-        uphill = -(gradient * slope).flatten(1).sum(1)
-        require(bool((uphill != 0).any()), f"the generator loss sends no gradient to the fake samples, events {event}")
+        def value(
+            fake: torch.Tensor, case: _Case = case, real: torch.Tensor = real, critic: Any = critic
+        ) -> torch.Tensor:
+            return objective.generator_loss(critic, real, fake, case.noise, case.hparams)
+
+        uphill = -(torch.func.grad(value)(fake) * along).flatten(1).sum(1)
         require(
-            bool((uphill >= 0).all()),
-            f"down the generator loss some fake samples move to lower scores, events {event}: is a sign flipped?",
+            bool((uphill.abs() > 1e-9).any()),
+            f"the generator loss sends no gradient to the fake samples, events {event}",
+        )
+        require(
+            bool((uphill >= -1e-9).all()),
+            f"down the generator loss some fake samples move to lower scores, though every real sample is scored "
+            f"higher, events {event}: is a sign flipped?",
         )
 
 
@@ -314,7 +332,8 @@ def check_critic_direction(objective: Objective) -> None:
     """Down the critic loss real samples are scored higher, or fake ones lower, and neither goes the wrong way.
 
     The critic has two plateaus, one under the real and one under the fake samples, whose heights are free: a penalty on
-    slopes does not see them, so that it is the game itself that is looked at, at undecided scores.
+    slopes does not see them, so that it is the game itself that is looked at. The real samples begin at a score of
+    about 1/2, the fake ones at about 1/4: a game of regression or of distances has no direction at equal scores.
     """
     for event in EVENTS:
         case = _case(objective, event)
@@ -327,12 +346,42 @@ def check_critic_direction(objective: Objective) -> None:
 
             return objective.critic_loss(critic, sides["real"], sides["fake"], case.noise, case.hparams)
 
-        zero = torch.zeros((), dtype=torch.float64)
-        high, low = (-gradient.item() for gradient in torch.func.grad(value, argnums=(0, 1))(zero, zero))
+        heights = torch.tensor([0.5, 0.25], dtype=torch.float64)
+        high, low = (-gradient.item() for gradient in torch.func.grad(value, argnums=(0, 1))(*heights))
         words = f"down the critic loss the scores of {{}}, events {event}: is a sign flipped?"
         require(high >= -1e-9, words.format("real samples fall"))
         require(low <= 1e-9, words.format("fake samples rise"))
         require(high - low > 1e-6, words.format("real and fake samples do not part"))
+
+
+def check_slopes_declared(objective: Objective) -> None:
+    """A loss looks at the critic's input gradient if, and only if, the objective says so: ``penalises_slopes``.
+
+    A critic whose scores do not depend on its input, as far as derivatives go, changes a loss only by its slopes. It is
+    tried steep as well: a penalty on one side does not see a gentle one.
+    """
+    looks = []
+    for gain in (1, 30):
+        case = _case(objective)
+        case.parameters["readout"] *= gain
+        for what, loss in _losses(objective):
+
+            def flat(x: torch.Tensor, case: _Case = case) -> torch.Tensor:
+                return _scores(case.parameters, x.detach())
+
+            seen = loss(flat, case.real, case.fake, case.noise, case.hparams)
+            if not torch.equal(seen, _value(loss, case)):
+                looks.append(what)
+    require(
+        objective.penalises_slopes or not looks,
+        f"the {(looks or [''])[0]} looks at the critic's gradient at its input: say penalises_slopes=True in the "
+        "objective, so that a critic with batch norm, whose gradient at one sample depends on the others, is refused",
+    )
+    require(
+        bool(looks) or not objective.penalises_slopes,
+        "penalises_slopes is said, but no loss looks at the critic's gradient at its input: leave it out, "
+        "for critics with batch norm would be refused without need",
+    )
 
 
 def check_large_scores(objective: Objective) -> None:
@@ -442,6 +491,7 @@ OBJECTIVE_CHECKS: Checks[Objective] = {
     "order": check_order,
     "generator_direction": check_generator_direction,
     "critic_direction": check_critic_direction,
+    "slopes_declared": check_slopes_declared,
     "large_scores": check_large_scores,
     "flat_critic": check_flat_critic,
     "noise": check_noise,

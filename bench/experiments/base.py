@@ -86,7 +86,7 @@ def make_cell(experiment: Experiment, settings: Settings) -> Cell:
 
 
 def identity_row(run: Run) -> Row:
-    """The columns that say whose row it is: names, seed and every setting by its dotted name."""
+    """The columns that say whose row it is: names, seed, every setting by its dotted name, and hashes of its code."""
     from bench.cell import SCHEMA_VERSION, canonical
 
     return {
@@ -96,5 +96,11 @@ def identity_row(run: Run) -> Row:
         "seed": run.seed,
         "experiment": run.cell.experiment,
         **dict(flatten(run.cell.settings)),
+        **dict(flatten({"sources": run.cell.sources})),
         "settings": canonical(run.cell.settings),
     }
+
+
+def skipped(run: Run, reason: str) -> Result:
+    """What is left of a run that a paper forbids: one row that says why."""
+    return Result(run, [{**identity_row(run), "step": 0, "status": "skipped", "message": reason}])

@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal, cast
 import torch
 from pydantic import Field
 
-from bench import evaluation, seeding, training_settings, ways
+from bench import evaluation, seeding, sources, training_settings, ways
 from bench.cell import Run, Settings, Unit
 from bench.engine import Training, Way
 from bench.errors import nearest
-from bench.experiments.base import Context, Result, Row, Stopped, identity_row
+from bench.experiments.base import Context, Result, Row, Stopped, identity_row, skipped
 from bench.metrics import METRICS
 from bench.records import publish_bytes
 from bench.settings import SettingError, build, check_block
@@ -74,7 +74,7 @@ class Train:
 
     def sources(self, settings: Settings) -> Settings:
         """See ``Experiment.sources``."""
-        metrics = {name: METRICS[name].version for name in _metrics(build(settings["dataset"], DATASETS))}
+        metrics = {name: sources.metric_version(name) for name in _metrics(build(settings["dataset"], DATASETS))}
         return {**training_settings.sources(settings), "metrics": metrics}
 
     def label(self, settings: Settings) -> str:
@@ -91,6 +91,9 @@ class Train:
 
     def run(self, unit: Unit, context: Context) -> list[Result]:
         """See ``Experiment.run``."""
+        reason = training_settings.impossible(unit.runs[0].cell.settings)
+        if reason is not None:
+            return [skipped(run, reason) for run in unit.runs]
         return _Session(unit, context).run()
 
 
@@ -248,8 +251,8 @@ class _Session:
             "step": step,
             "status": status,
             "message": message,
-            "generator_steps": step,
-            "critic_steps_done": step * self.settings["critic_steps"],
+            "generator_steps_done": step * self.settings["generator_steps"],
+            "critic_steps_done": training_settings.critic_updates(self.settings, step),
             "replica_steps_per_second": len(self.seeds) * step / wall if wall > 0 else float("nan"),
             **readings,
             **values,

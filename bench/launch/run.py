@@ -11,19 +11,20 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bench import lazy_torch, provenance, records
+from bench import lazy_torch, plugins, provenance, records
 from bench.cell import SCHEMA_VERSION
 from bench.engine import Way
 from bench.errors import UserError
 from bench.grid import Grid
 from bench.launch.plan import WORK, Plan, make_plan, work
+from bench.yaml_file import shown
 
 LOCK = ".lock"
 SUMMARY = "summary.json"
@@ -48,6 +49,8 @@ class Options:
     dry: bool = False
     force: bool = False
     retry: bool = False
+    plugins: tuple[plugins.File, ...] = ()
+    """Those that the grid may name besides installed ones; they have been loaded."""
 
 
 def run(grid: Grid, options: Options) -> int:
@@ -87,7 +90,12 @@ def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int,
     from bench.launch.worker import Orders
 
     orders = Orders(
-        folder=options.folder.resolve(), grid=grid.name, device=device, way=options.way, provenance=_columns(device)
+        folder=options.folder.resolve(),
+        grid=grid.name,
+        device=device,
+        way=options.way,
+        plugins=options.plugins,
+        provenance=_columns(device),
     )
     try:
         with Display(plan.units, console) as display:
@@ -125,8 +133,9 @@ def _report(folder: Path, console: Console) -> int:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Of the records' names and sizes, and of the manifest; quick, and the same after a clone."""
+    """Of the records' names and sizes, the manifest and what plug-ins show; quick, and the same after a clone."""
     digest = hashlib.sha256((folder / records.MANIFEST).read_bytes())
+    digest.update("".join(f"{entry.name}\n" for entry in plugins.brought()).encode())
     for entry in sorted(os.scandir(folder / records.RUNS), key=lambda entry: entry.name):
         if entry.name.endswith(".parquet"):
             digest.update(f"{entry.name} {entry.stat().st_size}\n".encode())
@@ -206,13 +215,22 @@ def _write_manifest(grid: Grid, options: Options, device: str) -> None:
         "description": grid.description,
         "grid_source": grid.source,
         "overrides": list(grid.overrides),
-        "cells": [{"cell_id": cell.id, "settings": cell.settings, "seeds": list(grid.seeds)} for cell in grid.cells],
+        "cells": [
+            {"cell_id": cell.id, "settings": cell.settings, "seeds": grid.seeds, "draw": grid.draws.get(cell.id)}
+            for cell in grid.cells
+        ],
+        "search": grid.search and asdict(grid.search),
+        "published": [vars(entry) for entry in grid.published],
         **provenance.code(),
         "versions": provenance.versions(),
         "device": device,
+        "plugins": plugins.told(),
         "command": ["python", "-m", "bench", *_command(sys.argv[1:])],
     }
-    records.publish_bytes(json.dumps(manifest, indent=1).encode(), options.folder / records.MANIFEST)
+    data = json.dumps(manifest, indent=1).encode()
+    if len(data) > records.LARGEST_MANIFEST:
+        raise UserError(f"{shown(grid.path)}: {len(grid.cells):,} cells are too many for one manifest; split the grid")
+    records.publish_bytes(data, options.folder / records.MANIFEST)
 
 
 def _command(words: list[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import shutil
@@ -18,16 +17,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench import records
+from bench import plugins, records
 from bench.cell import Run, Unit
 from bench.engine import Way
+from bench.errors import first_line
 from bench.experiments import EXPERIMENTS, Context, Result, Stopped
 from bench.experiments.base import identity_row
+from bench.launch import evaluator as beside
 from bench.launch.plan import remember
 
 LOGS = "logs"
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,7 @@ class Orders:
     grid: str
     device: str
     way: Way | None
+    plugins: Sequence[plugins.File]
     provenance: Mapping[str, Any]
 
 
@@ -69,7 +69,7 @@ class Quit:
 
 def serve(line: Connection, orders: Orders, index: int) -> None:
     """Do the units that come over the line until ``Quit`` or the other end is gone."""
-    die_with_parent()
+    beside.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver says what to do
     _log_to(orders.folder / LOGS / f"worker-{index}.log")
     import torch
@@ -77,7 +77,10 @@ def serve(line: Connection, orders: Orders, index: int) -> None:
     torch.set_num_threads(1)
     # Adam's squares of small gradients are denormal numbers, which cost a CPU a hundred times; below 1e-38 they are 0.
     torch.set_flush_denormal(True)
-    evaluator = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_become_evaluator)
+    plugins.load(orders.plugins)
+    spawn = multiprocessing.get_context("spawn")
+    files = [(file.path, file.source) for file in orders.plugins]
+    evaluator = ProcessPoolExecutor(1, spawn, initializer=beside.become, initargs=(files,))
     try:
         with contextlib.suppress(EOFError, BrokenPipeError):
             while isinstance(unit := line.recv(), Unit):
@@ -102,6 +105,7 @@ def _do(unit: Unit, orders: Orders, evaluator: ProcessPoolExecutor, line: Connec
         say=lambda text: line.send(Saying(text)),
     )
     try:
+        _check_code(unit)
         results = EXPERIMENTS[unit.experiment].run(unit, context)
         message = ""
     except Stopped:
@@ -117,6 +121,13 @@ def _do(unit: Unit, orders: Orders, evaluator: ProcessPoolExecutor, line: Connec
     publish(results, orders)
     shutil.rmtree(work)
     return Done([result.rows[-1]["status"] for result in results], message)
+
+
+def _check_code(unit: Unit) -> None:
+    """A record names the code that its run was planned with; files may have changed since."""
+    for cell in {run.cell.id: run.cell for run in unit.runs}.values():
+        if EXPERIMENTS[cell.experiment].sources(cell.settings) != cell.sources:
+            raise RuntimeError("the code of an objective, a data set or a metric has changed since the command began")
 
 
 def publish(results: Sequence[Result], orders: Orders) -> None:
@@ -140,27 +151,6 @@ def failures(unit: Unit, status: str, message: str) -> list[Result]:
         return {**identity_row(run), "step": 0, "status": status, "message": message}
 
     return [Result(run, [row(run)]) for run in unit.runs]
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, on one line of at most 300 characters."""
-    text = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
-
-
-def die_with_parent() -> None:
-    """On Linux, ask to be killed when the parent dies, so that no orphan goes on computing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        parent = multiprocessing.parent_process()
-        if parent is not None and os.getppid() != parent.pid:  # it died before it could be asked
-            os._exit(1)
-
-
-def _become_evaluator() -> None:
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(10)  # training goes first; what it leaves of the cores is for the solves
 
 
 def _log_to(path: Path) -> None:

@@ -11,19 +11,37 @@ import torch
 from bench.optim import Parameters
 
 
+def _no_buffers(parameters: Parameters, generator: torch.Generator) -> Parameters:
+    return {}
+
+
+def _unchanged(parameters: Parameters, buffers: Parameters) -> Parameters:
+    return buffers
+
+
 @dataclass(frozen=True)
 class Network:
     """A network for given shapes.
 
     ``init(generator)`` draws parameters on the CPU in float32; ``apply(parameters, x [B, *inputs]) -> [B, *outputs]``.
+    Buffers are tensors that no optimiser touches and no gradient flows into: ``init_buffers(parameters, generator)``
+    draws them after the parameters, ``refresh(parameters, buffers)`` gives their values for the next critic step, and
+    ``apply`` finds them beside the parameters: ``apply({**parameters, **buffers}, x)``. Most networks have none.
     """
 
     init: Callable[[torch.Generator], Parameters]
     apply: Callable[[Parameters, torch.Tensor], torch.Tensor]
+    init_buffers: Callable[[Parameters, torch.Generator], Parameters] = _no_buffers
+    refresh: Callable[[Parameters, Parameters], Parameters] = _unchanged
 
 
 class NetworkSettings(Protocol):
     """A family with its settings: a frozen dataclass."""
+
+    @property
+    def normalises_batch(self) -> bool:
+        """Whether the network normalises over the batch, so that a sample's output depends on the other samples."""
+        ...
 
     def build(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Network:
         """The network that maps [B, *inputs] to [B, *outputs]; a critic's outputs are ()."""

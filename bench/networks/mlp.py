@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import torch
 
 from bench.networks.base import Network
+from bench.networks.constraints import draw_vectors, orthonormal, power_iteration, spectral
+from bench.networks.layers import append_deviation, group_sort, maxout, normalise
 from bench.optim import Parameters
 
 
@@ -17,31 +18,66 @@ from bench.optim import Parameters
 class Mlp:
     """``depth`` hidden layers of ``width`` units and a linear layer out.
 
-    A hidden layer is linear, norm, activation. ``init`` of the weights: ``uniform`` U(+-1/sqrt(fan in)) for weights and
-    biases (torch's default), ``he`` N(0, 2/fan in), ``normal`` N(0, .02^2), ``orthogonal`` with gain ``gain``; all
-    but ``uniform`` start with biases at 0. ``norm``: ``layer`` over the units, ``batch`` over the batch, both with
-    learned scale and shift. Batch norm always uses the statistics of the batch it is given, at evaluation too,
-    where the batch is the whole evaluation sample; there is no running mean. Leaky ReLU has slope .2.
+    A hidden layer is linear, norm, activation; the input is first multiplied by ``input_scale``.
+
+    ``init`` of the weights: ``uniform`` U(+-1/sqrt(fan in)) for weights and biases (torch's default), ``he``
+    N(0, 2/fan in), ``normal`` N(0, .02^2), ``orthogonal`` with gain ``gain``; all but ``uniform`` start with biases
+    at 0. Fan in is the number of a layer's inputs, whatever the activation.
+
+    ``norm``: ``layer`` over the units, ``batch`` over the batch, both with learned scale and shift. Batch norm always
+    uses the statistics of the batch it is given, at evaluation too, where the batch is the whole evaluation sample;
+    there is no running mean.
+
+    ``activation``: leaky ReLU has slope .2; ``maxout`` makes the linear map ``pieces`` times as wide and keeps the
+    largest of each ``pieces`` units; ``group_sort`` orders the units in pairs.
+
+    ``constraint``, on all weights, the last layer's too, but not on biases: ``spectral`` divides each by an estimate
+    of its largest singular value, whose vectors are buffers, refreshed by one power iteration before each critic step
+    (Miyato et al.: in each forward pass); ``orthonormal`` uses the nearest matrix with orthonormal rows or columns.
+    Every activation here is 1-Lipschitz, so with orthonormal weights the network is ``input_scale``-Lipschitz.
+
+    ``minibatch_std`` gives the last layer one more input, the standard deviation over the batch. A sample's output
+    then depends on the other samples, but is not normalised by them: progressive GANs, which introduced it, train
+    with a gradient penalty.
     """
 
     depth: int = 3
     width: int = 128
-    activation: Literal["relu", "leaky_relu", "tanh", "elu", "softplus"] = "relu"
+    activation: Literal["relu", "leaky_relu", "tanh", "elu", "softplus", "maxout", "group_sort"] = "relu"
+    pieces: int = 5
     init: Literal["uniform", "he", "normal", "orthogonal"] = "uniform"
     gain: float = 1.0
     norm: Literal["none", "layer", "batch"] = "none"
+    constraint: Literal["none", "spectral", "orthonormal"] = "none"
+    minibatch_std: bool = False
+    input_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not (0 <= self.depth <= 64 and 1 <= self.width <= 65536):
             raise ValueError(f"an mlp has 0 to 64 hidden layers of 1 to 65536 units, not {self.depth} of {self.width}")
+        if not 2 <= self.pieces <= 64:
+            raise ValueError(f"maxout has 2 to 64 pieces, not {self.pieces}")
+        if not self.input_scale > 0:
+            raise ValueError(f"input_scale is a positive number, not {self.input_scale}")
+        if self.activation == "group_sort" and self.width % 2:
+            raise ValueError(f"group_sort orders the units in pairs: width is even, not {self.width}")
+        if self.constraint != "none" and self.norm != "none":
+            raise ValueError(f"{self.norm} norm undoes what a constraint does to the weights: set norm or constraint")
+        if self.constraint == "orthonormal" and self.minibatch_std:
+            raise ValueError("with minibatch_std a network is not 1-Lipschitz, for which orthonormal weights are meant")
+
+    @property
+    def normalises_batch(self) -> bool:
+        """See ``NetworkSettings.normalises_batch``."""
+        return self.norm == "batch"
 
     def build(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Network:
         """See ``NetworkSettings.build``."""
-        sizes = self._sizes(inputs, outputs)
+        shapes = self._shapes(inputs, outputs)
 
         def init(generator: torch.Generator) -> Parameters:
             parameters: Parameters = {}
-            for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            for layer, (fan_in, fan_out) in enumerate(shapes):
                 parameters[f"{layer}.weight"], parameters[f"{layer}.bias"] = self._draw(fan_in, fan_out, generator)
                 if self.norm != "none" and layer < self.depth:
                     parameters[f"{layer}.scale"] = torch.ones(fan_out)
@@ -50,22 +86,44 @@ class Mlp:
 
         def apply(parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
             x = x.flatten(1)
+            if self.input_scale != 1:
+                x = x * self.input_scale
             for layer in range(self.depth):
-                x = _linear(parameters, layer, x)
+                x = self._linear(parameters, layer, x)
                 if self.norm != "none":
-                    x = _normalise(x, 1 if self.norm == "layer" else 0)
+                    x = normalise(x, 1 if self.norm == "layer" else 0)
                     x = x * parameters[f"{layer}.scale"] + parameters[f"{layer}.shift"]
                 x = self._activate(x)
-            return _linear(parameters, self.depth, x).reshape(-1, *outputs)
+            if self.minibatch_std:
+                x = append_deviation(x)
+            return self._linear(parameters, self.depth, x).reshape(-1, *outputs)
 
-        return Network(init, apply)
+        def init_buffers(parameters: Parameters, generator: torch.Generator) -> Parameters:
+            buffers: Parameters = {}
+            for layer in range(self.depth + 1):
+                vectors = draw_vectors(parameters[f"{layer}.weight"], generator)
+                buffers[f"{layer}.u"], buffers[f"{layer}.v"] = vectors
+            return buffers
+
+        def refresh(parameters: Parameters, buffers: Parameters) -> Parameters:
+            fresh: Parameters = {}
+            for layer in range(self.depth + 1):
+                vectors = power_iteration(parameters[f"{layer}.weight"], buffers[f"{layer}.u"])
+                fresh[f"{layer}.u"], fresh[f"{layer}.v"] = vectors
+            return fresh
+
+        return Network(init, apply, init_buffers, refresh) if self.constraint == "spectral" else Network(init, apply)
 
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
-        """See ``NetworkSettings.multiplications``."""
-        return sum(a * b for a, b in pairwise(self._sizes(inputs, outputs)))
+        """See ``NetworkSettings.multiplications``; a constraint's own work, the same for any batch, does not count."""
+        return sum(fan_in * fan_out for fan_in, fan_out in self._shapes(inputs, outputs))
 
-    def _sizes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> list[int]:
-        return [math.prod(inputs), *[self.width] * self.depth, math.prod(outputs)]
+    def _shapes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Inputs and outputs of each linear map."""
+        hidden = self.width * self.pieces if self.activation == "maxout" else self.width
+        fans_in = [math.prod(inputs), *[self.width] * self.depth]
+        fans_in[-1] += self.minibatch_std
+        return list(zip(fans_in, [*[hidden] * self.depth, math.prod(outputs)], strict=True))
 
     def _draw(self, fan_in: int, fan_out: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         weight, bias = torch.empty(fan_out, fan_in), torch.zeros(fan_out)
@@ -82,6 +140,15 @@ class Mlp:
                 torch.nn.init.orthogonal_(weight, self.gain, generator=generator)
         return weight, bias
 
+    def _linear(self, parameters: Parameters, layer: int, x: torch.Tensor) -> torch.Tensor:
+        weight = parameters[f"{layer}.weight"]
+        match self.constraint:
+            case "spectral":
+                weight = spectral(weight, parameters[f"{layer}.u"], parameters[f"{layer}.v"])
+            case "orthonormal":
+                weight = orthonormal(weight)
+        return torch.nn.functional.linear(x, weight, parameters[f"{layer}.bias"])
+
     def _activate(self, x: torch.Tensor) -> torch.Tensor:
         match self.activation:
             case "relu":
@@ -94,12 +161,7 @@ class Mlp:
                 return torch.nn.functional.elu(x)
             case "softplus":
                 return torch.nn.functional.softplus(x)
-
-
-def _linear(parameters: Parameters, layer: int, x: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.linear(x, parameters[f"{layer}.weight"], parameters[f"{layer}.bias"])
-
-
-def _normalise(x: torch.Tensor, axis: int) -> torch.Tensor:
-    centred = x - x.mean(axis, keepdim=True)
-    return centred * torch.rsqrt(centred.square().mean(axis, keepdim=True) + 1e-5)
+            case "maxout":
+                return maxout(x, self.pieces)
+            case "group_sort":
+                return group_sort(x)

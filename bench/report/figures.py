@@ -88,21 +88,24 @@ def curves(
                 for task, group in zip(tasks, groups, strict=True)
                 if (cells := tuple(cell for name in chosen for cell in group.get(name, ())[:MOST_LINES]))
             ]
-            rows += [list(row) for row in _chunks(panels, TASKS_ABREAST)]
+            rows += [list(row) for row in chunks(panels, TASKS_ABREAST)]
     abreast = max(len(row) for row in rows)
     rows = rows[: max(1, MOST_PANELS // abreast)]
-    height = 1.3 if apart and not crowded else 1.9
-    figure = style.new_figure(height * len(rows) + 0.25, style.PAGE_WIDTH if abreast > 1 else style.COLUMN_WIDTH)
+    lines = max(len(panel.cells) * len(panel.curves) for row in rows for panel in row)
+    height = style.panel_height(lines + 1, 0.75 if apart and not crowded else 1.35)
+    figure = style.new_figure(
+        (height + 0.55) * len(rows) + 0.25, style.PAGE_WIDTH if abreast > 1 else style.COLUMN_WIDTH
+    )
     grid = figure.subplots(len(rows), abreast, squeeze=False, sharex="col")
     for axes, row in zip(grid, rows, strict=True):
         for one, panel in zip(axes, row, strict=False):
-            _draw(one, panel, colours, height - 0.55)
+            _draw(one, panel, colours, height)
             drawn.update(cell.id for cell in panel.cells)
         axes[0].set_ylabel(style.plain(row[0].curves[0].label if len(row[0].curves) == 1 else "loss"))
         for one in axes[len(row) :]:
             one.set_axis_off()
     for one in grid[-1]:
-        one.set_xlabel("generator steps")
+        one.set_xlabel("steps")
     figure.align_ylabels(grid[:, 0])
     return figure, sum(cell.id not in drawn for task in tasks for cell in task.cells)
 
@@ -132,7 +135,7 @@ def _draw(axes: Axes, panel: _Panel, colours: Mapping[str, str], height: float) 
             level = math.fsum(floor) / len(floor)
             axes.axhline(level, color=style.GREY, linestyle="--", linewidth=0.9, zorder=1.5)
             ends.append((level, "real samples", style.GREY))
-    style.log_steps(axes, {float(step) for cell in panel.cells for step in cell.rows.get("step", ())})
+    style.log_steps(axes, {float(step) for cell in panel.cells for step in cell.observed})
     if any(curve.log for curve in panel.curves):
         style.log_values(axes)
     axes.margins(y=0.08)
@@ -180,7 +183,7 @@ def samples(tasks: Sequence[Task], load: Load, colours: Mapping[str, str], colum
     rows = [
         (task, list(row))
         for task in tasks
-        for row in _chunks(_portraits(task, load, column), SAMPLES_ABREAST)
+        for row in chunks(_portraits(task, load, column), SAMPLES_ABREAST)
     ]  # fmt: skip
     if not rows:
         return None
@@ -264,5 +267,6 @@ def _by_objective(task: Task) -> dict[str, list[CellView]]:
     return groups
 
 
-def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items, as many at a time."""
     return (items[start : start + size] for start in range(0, len(items), size))

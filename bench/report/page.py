@@ -71,6 +71,7 @@ def _facts(view: View) -> list[tuple[str, str]]:
     facts = {"grid": view.grid, "experiment": view.experiment, "commit": view.commit}
     seeds = sorted({seed for cell in view.cells for seed in cell.seeds})
     facts["seeds"] = ", ".join(map(str, seeds[:32])) + (", ..." if len(seeds) > 32 else "")
+    facts["search"] = _words(view.manifest.get("search"))
     facts["overrides"] = _words(view.manifest.get("overrides"))
     for column in ("device", "device_name", "way", "deterministic", "torch_version", "bench_version"):
         if column in view.rows:

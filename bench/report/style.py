@@ -143,6 +143,11 @@ def short(value: float, _: object = None) -> str:
     return f"{value:g}"
 
 
+def panel_height(labels: int, least: float = 1.35) -> float:
+    """Inches that a panel needs for so many labels at its right, one above another."""
+    return max(least, 1.25 * SMALL / 72 * labels)
+
+
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], height: float) -> None:
     """Write (y, text, colour) at the right of the axes, ``height`` inches high, each near its y and none over another.
 

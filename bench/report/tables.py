@@ -1,4 +1,7 @@
-"""Tables as data, and how each format writes them. Every text is escaped; numbers share their decimals in a column."""
+"""Tables as data, and how each format writes them.
+
+Every text is escaped; numbers share their decimals in a column of a part.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,23 @@ import io
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.records import printable
 from bench.statistics import Estimate
 
-Entry = str | int | float | Estimate | None
+
+@dataclass(frozen=True)
+class Quoted:
+    """A number from elsewhere, shown with the digits that it was given with, and its spread where one was given."""
+
+    value: float | str
+    spread: float | str | None = None
+
+
+Entry = str | int | float | Estimate | Quoted | None
 ARROWS = {"up": "\u2191", "down": "\u2193", "none": ""}
 _LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$", "none": ""}
 
@@ -26,6 +38,10 @@ class Heading:
     key: str
     label: str
     direction: Literal["up", "down", "none"] = "none"
+    words: bool = False
+    """Whether it holds text, which may take several lines."""
+    scale: str = ""
+    """Columns of one scale share their decimals; empty for a column of its own."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,7 @@ class Shown:
 
     value: str
     interval: str = ""
+    spread: str = ""
     best: bool = False
 
 
@@ -63,24 +80,34 @@ class Table:
     caption: str
     headings: tuple[Heading, ...]
     parts: tuple[Part, ...]
+    title: str = "Results"
+    """Of its section of the page."""
 
     def shown(self) -> list[tuple[Part, list[tuple[Row, list[Shown]]]]]:
         """Every entry as text, part by part and row by row."""
-        rows = [row for part in self.parts for row in part.rows]
-        places = [_decimals(row.entries[index] for row in rows) for index in range(len(self.headings))]
+        return [(part, self._rows(part)) for part in self.parts]
 
-        def show(row: Row) -> list[Shown]:
-            return [
-                _show(entry, decimals, heading.key in row.best)
-                for entry, decimals, heading in zip(row.entries, places, self.headings, strict=True)
-            ]
+    def _rows(self, part: Part) -> list[tuple[Row, list[Shown]]]:
+        scales = [heading.scale or heading.key for heading in self.headings]
+        entries: dict[str, list[Entry]] = {scale: [] for scale in scales}
+        for row in part.rows:
+            for scale, entry in zip(scales, row.entries, strict=True):
+                entries[scale].append(entry)
+        places = [_decimals(entries[scale]) for scale in scales]
+        return [
+            (
+                row,
+                [
+                    _show(entry, decimals, heading.key in row.best)
+                    for entry, decimals, heading in zip(row.entries, places, self.headings, strict=True)
+                ],
+            )
+            for row in part.rows
+        ]
 
-        return [(part, [(row, show(row)) for row in part.rows]) for part in self.parts]
 
-
-def _decimals(entries: Iterable[Entry]) -> int:
+def _decimals(entries: Sequence[Entry]) -> int:
     """As many decimals as show two digits of the middle interval's half width, or of the middle number; at most 4."""
-    entries = list(entries)
     sizes = [(e.high - e.low) / 2 for e in entries if isinstance(e, Estimate) and e.high > e.low]
     sizes = sizes or [abs(e) for e in entries if isinstance(e, float) and math.isfinite(e) and e]
     sizes = sizes or [
@@ -97,7 +124,9 @@ def _show(entry: Entry, decimals: int, best: bool) -> Shown:
     if isinstance(entry, Estimate):
         low, high = _number(entry.low, decimals), _number(entry.high, decimals)
         interval = f"[{low}, {high}]" if math.isfinite(entry.low) else ""
-        return Shown(_number(entry.value, decimals), interval, best)
+        return Shown(_number(entry.value, decimals), interval, best=best)
+    if isinstance(entry, Quoted):
+        return Shown(_given(entry.value), spread="" if entry.spread is None else f"\u00b1 {_given(entry.spread)}")
     return Shown(f"{entry:,}" if isinstance(entry, int) else _number(entry, decimals))
 
 
@@ -108,28 +137,35 @@ def _number(value: float, decimals: int) -> str:
     return f"{value:.1g}" if value and not text.strip("-0.,") else text
 
 
+def _given(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
+
+
 def markdown(table: Table) -> str:
     """The parts as GitHub's tables with padded columns, then the caption."""
     heads = [" ".join(filter(None, (_markdown(h.label), ARROWS[h.direction]))) for h in table.headings]
     blocks = []
     for part, rows in table.shown():
-        lines = [[_markdown_entry(entry, row) for entry in entries] for row, entries in rows]
+        lines = [[_markdown_entry(entry) for entry in entries] for _, entries in rows]
+        for line, (row, _) in zip(lines, rows, strict=True):
+            line[0] = f"*{line[0]}*" if row.aside else line[0]
         widths = [max(3, len(head), *(len(line[i]) for line in lines)) for i, head in enumerate(heads)]
-        rule = [f"{'-' * widths[0]}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
-        body = [_padded(heads, widths), rule, *(_padded(line, widths) for line in lines)]
+        left = [i == 0 or h.words for i, h in enumerate(table.headings)]
+        rule = ["-" * width if words else f"{'-' * (width - 1)}:" for width, words in zip(widths, left, strict=True)]
+        body = [_padded(heads, widths, left), rule, *(_padded(line, widths, left) for line in lines)]
         text = "\n".join(f"| {' | '.join(line)} |" for line in body)
         blocks.append(f"**{_markdown(part.title)}**\n\n{text}\n")
     return "\n".join([*blocks, f"{_markdown(table.caption)}\n"])
 
 
-def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [line[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True))]
+def _padded(line: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> list[str]:
+    return [t.ljust(width) if first else t.rjust(width) for t, width, first in zip(line, widths, left, strict=True)]
 
 
-def _markdown_entry(entry: Shown, row: Row) -> str:
+def _markdown_entry(entry: Shown) -> str:
     value = _markdown(entry.value)
-    value = f"**{value}**" if entry.best else f"*{value}*" if row.aside and value and not entry.interval else value
-    return f"{value} {entry.interval}".strip()
+    parts = (f"**{value}**" if entry.best else value, entry.interval, _markdown(entry.spread))
+    return " ".join(filter(None, parts))
 
 
 def _markdown(text: str) -> str:
@@ -140,19 +176,20 @@ def _markdown(text: str) -> str:
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"{\char34}", "-": r"-{}", "\u2013": "--",
+    "|": r"\textbar{}", '"': r"{\char34}", "-": r"-{}", "\u2013": "--", "\u00b1": r"$\pm$",
 }  # fmt: skip
 
 
 def _latex(text: str) -> str:
-    text = "".join(c if c.isascii() or c == "\u2013" else c.encode("unicode_escape").decode() for c in printable(text))
+    text = "".join(c if c.isascii() or c in _LATEX else c.encode("unicode_escape").decode() for c in printable(text))
     return "".join(_LATEX.get(c, c) for c in text)
 
 
 def latex(table: Table) -> str:
-    """A floating table for booktabs; intervals stand under their values, so that the columns fit a page 16 cm wide."""
-    columns = "l" + "r" * (len(table.headings) - 1)
-    heads = " & ".join(_latex_heading(h, "l" if i == 0 else "r") for i, h in enumerate(table.headings))
+    """A floating table for booktabs; intervals stand under values and words wrap, to fit a page 16 cm wide."""
+    sides = ["l" if i == 0 or h.words else "r" for i, h in enumerate(table.headings)]
+    columns = "".join(sides)
+    heads = " & ".join(_latex_heading(h, side) for h, side in zip(table.headings, sides, strict=True))
     lines = []
     for part, rows in table.shown():
         lines += [
@@ -163,9 +200,10 @@ def latex(table: Table) -> str:
             values = [rf"\textbf{{{_latex(e.value)}}}" if e.best else _latex(e.value) for e in entries]
             if row.aside:
                 values[0] = rf"\textit{{{values[0]}}}"
+            values = [_latex_words(v) if h.words else v for v, h in zip(values, table.headings, strict=True)]
             lines.append(" & ".join(values) + r" \\")
-            if any(entry.interval for entry in entries):
-                lines.append(" & ".join(_latex_interval(e.interval) for e in entries) + r" \\[2pt]")
+            if any(entry.interval or entry.spread for entry in entries):
+                lines.append(" & ".join(_latex_below(e.interval or e.spread) for e in entries) + r" \\[2pt]")
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
@@ -201,37 +239,50 @@ def _latex_heading(heading: Heading, side: str) -> str:
     return rf"\shortstack[{side}]{{{(chr(92) * 2).join(texts)}}}"
 
 
-def _latex_interval(interval: str) -> str:
-    return rf"{{\tiny {_latex(interval)}}}" if interval else ""
+def _latex_below(text: str) -> str:
+    return rf"{{\tiny {_latex(text)}}}" if text else ""
+
+
+def _latex_words(text: str) -> str:
+    return rf"\parbox[t]{{3.6cm}}{{\raggedright\hangindent=1em {text}}}" if text else ""
 
 
 def csv_text(table: Table) -> str:
-    """A row a line with full precision: an estimate is four columns, its value, ``_low``, ``_high`` and ``_n``."""
+    """A row a line with full precision.
+
+    An estimate is four columns, its value, ``_low``, ``_high`` and ``_n``; a column where a spread was given has it as
+    ``_spread``.
+    """
     sink = io.StringIO()
     writer = csv.writer(sink, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    wide = {h.key for i, h in enumerate(table.headings) for p in table.parts for r in p.rows if _is_wide(r.entries[i])}
-    head = ["part"]
-    for heading in table.headings:
-        head += [
-            heading.key,
-            *([f"{heading.key}{end}" for end in ("_low", "_high", "_n")] if heading.key in wide else []),
-        ]
-    writer.writerow([_cell(key) for key in head])
+    rows = [row for part in table.parts for row in part.rows]
+    ends = [_ends([row.entries[index] for row in rows]) for index in range(len(table.headings))]
+    head = [f"{h.key}{end}" for h, own in zip(table.headings, ends, strict=True) for end in ("", *own)]
+    writer.writerow([_cell(key) for key in ("part", *head)])
     for part in table.parts:
         for row in part.rows:
             line: list[str | int | float] = [_cell(part.title)]
-            for heading, entry in zip(table.headings, row.entries, strict=True):
-                if isinstance(entry, Estimate):
-                    line += [entry.value, entry.low, entry.high, entry.n]
-                else:
-                    line += [_cell(entry) if isinstance(entry, str) else "" if entry is None else entry]
-                    line += [""] * (3 if heading.key in wide else 0)
+            for entry, own in zip(row.entries, ends, strict=True):
+                told = _parts(entry)
+                line += [told.get(end, "") for end in ("", *own)]
             writer.writerow(line)
     return sink.getvalue()
 
 
-def _is_wide(entry: Entry) -> bool:
-    return isinstance(entry, Estimate)
+def _ends(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """What the further columns of a heading end in."""
+    wide = any(isinstance(entry, Estimate) for entry in entries)
+    spread = any(isinstance(entry, Quoted) and entry.spread is not None for entry in entries)
+    return (*(("_low", "_high", "_n") if wide else ()), *(("_spread",) if spread else ()))
+
+
+def _parts(entry: Entry) -> dict[str, str | int | float]:
+    """An entry's values by the ends of the columns that they stand in."""
+    if isinstance(entry, Estimate):
+        return {"": entry.value, "_low": entry.low, "_high": entry.high, "_n": entry.n}
+    spread = entry.spread if isinstance(entry, Quoted) else None
+    told = {"": entry.value if isinstance(entry, Quoted) else entry, "_spread": spread}
+    return {end: _cell(part) if isinstance(part, str) else part for end, part in told.items() if part is not None}
 
 
 def _cell(text: str) -> str:

@@ -1,22 +1,22 @@
-"""What the experiment ``train`` shows: a table of quality beside budget, and figures of samples and of curves."""
+"""What the experiment ``train`` shows: a table of quality beside budget, and figures of samples and of curves.
+
+The cells of a search are too many for rows and lines of their own: `bench.report.search` shows them.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.metrics import FLOOR, Column, all_columns
-from bench.report import figures, style
+from bench.metrics import FLOOR, Column
+from bench.report import captions, figures, search, style
+from bench.report.captions import BOOTSTRAP, BUDGETS
 from bench.report.figures import Curve, Drawing
+from bench.report.published import Published
 from bench.report.tables import Entry, Heading, Part, Row, Table
 from bench.report.view import CellView, Task, View
 from bench.statistics import interval, paired_difference
 
-BUDGETS = {
-    "generator_steps": "Generator steps",
-    "critic_steps_done": "Critic steps",
-    "cpu_seconds": "CPU seconds",
-}
 CURVES = (
     (
         "modes_covered",
@@ -28,15 +28,19 @@ CURVES = (
 LOSSES = (Curve("critic_loss", "critic"), Curve("generator_loss", "generator", "--"))
 FEWEST_PAIRS = 5
 """Below, no interval covers what it says, and nothing is called best."""
+MOST_NAMED = 6
+LONGEST_REASON = 160
+"""How many cells a caption names, and how much it tells of why one was skipped."""
 
 
 def tables(view: View) -> list[Table]:
-    """One table, a part for each task."""
-    measured = {
-        name: column
-        for name, column in all_columns().items()
-        if column.direction != "none" and name in view.rows.columns
-    }
+    """The chosen cells with a part for each task, and what searches found."""
+    tasks = [task.only(task.chosen) for task in view.tasks if task.chosen]
+    return [*([_quality(view, tasks)] if tasks else []), *search.tables(view)]
+
+
+def _quality(view: View, tasks: Sequence[Task]) -> Table:
+    measured = view.measured
     budgets = {name: label for name, label in BUDGETS.items() if name in view.rows.columns}
     headings = (
         Heading("objective", "Objective"),
@@ -46,11 +50,13 @@ def tables(view: View) -> list[Table]:
         *(Heading(name, column.label, column.direction) for name, column in measured.items()),
         *(Heading(name, label) for name, label in budgets.items()),
     )
-    parts = tuple(_part(task, measured, tuple(budgets)) for task in view.tasks)
-    return [Table("quality", _caption(view, measured, budgets), headings, parts)]
+    cells = [cell for task in tasks for cell in task.cells]
+    published = Published(view, cells)
+    parts = tuple(_part(task, measured, tuple(budgets), published) for task in tasks)
+    return Table("quality", _caption(view, cells, measured, budgets, published), headings, parts)
 
 
-def _part(task: Task, measured: dict[str, Column], budgets: Sequence[str]) -> Part:
+def _part(task: Task, measured: Mapping[str, Column], budgets: Sequence[str], published: Published) -> Part:
     rows = []
     best = {name: winner for name, column in measured.items() if (winner := _best(task, name, column)) is not None}
     for cell in task.cells:
@@ -58,12 +64,12 @@ def _part(task: Task, measured: dict[str, Column], budgets: Sequence[str]) -> Pa
         entries += [interval(list(cell.final(name).values())) for name in measured]
         entries += [_mean(cell, name) for name in budgets]
         rows.append(Row(tuple(entries), frozenset(name for name, winner in best.items() if winner is cell)))
+        rows += published.rows(cell, tuple(measured), before=3, after=len(budgets))
     floors = [interval(list(task.floor(f"{name}{FLOOR}").values())) for name in measured]
     seeds = max((floor.n for floor in floors), default=0)
     known = (floor if floor.n else None for floor in floors)
     rows.append(Row(("floor", seeds, None, None, *known, *[None] * len(budgets)), aside=True))
-    total = task.total("modes_total")
-    return Part(f"{task.label}, {total:g} modes" if total else task.label, tuple(rows))
+    return Part(task.title, tuple(rows))
 
 
 def _best(task: Task, name: str, column: Column) -> CellView | None:
@@ -91,123 +97,104 @@ def _mean(cell: CellView, name: str) -> Entry:
 
 
 def drawings(view: View, load: figures.Load) -> list[Drawing]:
-    """Samples, and modes, distance and losses over steps."""
-    tasks = view.tasks
+    """Samples; modes, distance and losses over steps; of a search, the best of each objective, and how many it took."""
+    tasks = [task.only([*task.chosen, *search.best(task)]) for task in view.tasks]
+    tasks = [task for task in tasks if task.cells]
+    cells = [cell for task in tasks for cell in task.cells]
     colours = style.colours(cell.objective for cell in view.cells)
+    told = captions.sentences(
+        search.OPTIMISTIC if any(task.drawn for task in tasks) else "", captions.budget(cells), captions.origin(view)
+    )
     result = []
     portraits = figures.samples(tasks, load, colours, "emd")
     if portraits is not None:
-        result.append(Drawing("samples", "Samples", _samples_caption(view, portraits[1]), portraits[0]))
-    for name, title, shown in CURVES:
+        result.append(Drawing("samples", "Samples", _samples_caption(cells, portraits[1], told), portraits[0]))
+    for name, title, shown in CURVES if tasks else ():
         present = [[curve] for curve in shown if curve.column in view.rows.columns]
         if present:
             figure, left_out = figures.curves(tasks, present, colours)
-            result.append(Drawing(name, title, _curves_caption(view, title, left_out), figure))
+            result.append(Drawing(name, title, _curves_caption(cells, title, left_out, told), figure))
     losses = [curve for curve in LOSSES if curve.column in view.rows.columns]
-    if losses:
+    if losses and tasks:
         figure, left_out = figures.curves(tasks, [losses], colours, apart=True)
-        result.append(Drawing("losses", "Losses", _losses_caption(view, left_out), figure))
-    return result
+        result.append(Drawing("losses", "Losses", _losses_caption(cells, left_out, told), figure))
+    return [*result, *search.drawings(view, colours)]
 
 
-def _caption(view: View, measured: Mapping[str, Column], budgets: Mapping[str, str]) -> str:
+def _caption(
+    view: View,
+    cells: Sequence[CellView],
+    measured: Mapping[str, Column],
+    budgets: Mapping[str, str],
+    published: Published,
+) -> str:
     units = "; ".join(
-        f"{_inside(column.label)} in {column.unit}"
+        f"{captions.inside(column.label)} in {column.unit}"
         for column in measured.values()
         if column.unit and column.unit.split()[0] not in column.label.lower()
     )
-    return _sentences(
-        f"Mean over the n runs that ended well, of {_seeds(view)} a cell, at their last step, with its 95 % percentile "
-        "bootstrap interval over seeds, expanded for small n.",
+    return captions.sentences(
+        f"Mean over the n runs that ended well, of {captions.seeds(cells)} a cell, at their last step, with its "
+        f"{BOOTSTRAP} over seeds, expanded for small n.",
         "Div.: runs that diverged; Lost: runs that failed, were skipped or are missing; neither has a value.",
+        _skipped(cells),
         "Bold: the best mean, where the 95 % interval of its difference to the runner-up, paired by seed over at least "
         f"{FEWEST_PAIRS} seeds, leaves out zero.",
         "Floor: fresh real samples, as many, in place of generated ones.",
-        _measured_on(view),
+        published.caption,
+        captions.measured_on(cells),
         f"Units: {units}." if units else "",
-        _budget(view, budgets),
-        _origin(view),
+        captions.budget(cells, budgets),
+        captions.origin(view),
     )
 
 
-def _samples_caption(view: View, left_out: int) -> str:
-    return _sentences(
-        f"Last samples of the median seed by EMD of {_seeds(view)} (lower middle of those that ended well), beside "
-        f"real ones; at most {figures.MOST_POINTS:,} points. Circles: around the centres of the modes, not to scale.",
+def _skipped(cells: Sequence[CellView]) -> str:
+    """Why cells were not trained: the reasons, each with the cells that it holds for."""
+    labels: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for seed in cell.ended("skipped"):
+            reason = str(cell.last.loc[seed, "message"]).strip().rstrip(".")
+            labels.setdefault(reason[:LONGEST_REASON], {})[cell.label] = None
+    told = []
+    for reason, named in labels.items():
+        shown = [*list(named)[:MOST_NAMED], *([f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else [])]
+        told.append(f"{', '.join(shown)}, skipped: {reason}.")
+    return captions.sentences(*told)
+
+
+def _samples_caption(cells: Sequence[CellView], left_out: int, told: str) -> str:
+    return captions.sentences(
+        f"Last samples of the median seed by EMD of {captions.seeds(cells)} (lower middle of those that ended well), "
+        f"beside real ones; at most {figures.MOST_POINTS:,} points. Circles: around the centres of the modes, not to "
+        "scale.",
         "Covered modes by the one-sample rule and by mass.",
         "Panels of a data set have the frame of its real samples; the share outside is told from half a percent on.",
         _no_room(left_out),
-        _budget(view, BUDGETS),
-        _origin(view),
+        told,
     )
 
 
-def _curves_caption(view: View, title: str, left_out: int) -> str:
-    return _sentences(
-        f"{title} over generator steps. Thick: mean over {_seeds(view)}; band: its 95 % percentile bootstrap interval, "
-        "expanded for small n; thin: single seeds, with a cross where a run diverged, after which the mean is over the "
-        "others. Dashed: fresh real samples in place of generated ones, the mean over seeds.",
+def _curves_caption(cells: Sequence[CellView], title: str, left_out: int, told: str) -> str:
+    return captions.sentences(
+        f"{title} over steps, of which each is {captions.STEP}. Thick: mean over {captions.seeds(cells)}; band: its "
+        f"{BOOTSTRAP}, expanded for small n; thin: single seeds, with a cross where a run diverged, after which the "
+        "mean is over the others. Dashed: fresh real samples in place of generated ones, the mean over seeds.",
         _no_room(left_out),
-        _measured_on(view),
-        _budget(view, BUDGETS),
-        _origin(view),
+        captions.measured_on(cells),
+        told,
     )
 
 
-def _losses_caption(view: View, left_out: int) -> str:
-    return _sentences(
+def _losses_caption(cells: Sequence[CellView], left_out: int, told: str) -> str:
+    return captions.sentences(
         "Losses as they are minimised, a panel and a scale for each objective, since losses of different objectives "
-        f"cannot be compared. Solid: critic; dashed: generator. Thick: mean over {_seeds(view)}; band: its 95 % "
-        "percentile bootstrap interval, expanded for small n; thin: single seeds, with a cross where a run diverged.",
+        f"cannot be compared. Solid: critic; dashed: generator. Thick: mean over {captions.seeds(cells)}; band: its "
+        f"{BOOTSTRAP}, expanded for small n; thin: single seeds, with a cross where a run diverged.",
         _no_room(left_out),
-        _budget(view, BUDGETS),
-        _origin(view),
+        told,
     )
 
 
 def _no_room(left_out: int) -> str:
     return f"Cells that this figure has no room for: {left_out}." if left_out else ""
-
-
-def _seeds(view: View) -> str:
-    counts = sorted({len(cell.seeds) for cell in view.cells})
-    return f"{_either(map(str, counts))} seed{'s' * (counts != [1])}"
-
-
-def _measured_on(view: View) -> str:
-    told = []
-    for column, words in (("evaluate.n", "{} generated samples"), ("emd_n", "EMD on {} of them")):
-        values = sorted({value for cell in view.cells for value in cell.final(column).values()})
-        if values:
-            told.append(words.format(_either(f"{value:,.0f}" for value in values)))
-    return f"Measured on {', '.join(told)}." if told else ""
-
-
-def _budget(view: View, budgets: Mapping[str, str]) -> str:
-    """In what the runs' budgets are equal, and in what they are not."""
-    same, other = [], []
-    for name, label in budgets.items():
-        values = {value for cell in view.cells for value in cell.final(name).values()}
-        if len(values) == 1:
-            same.append(f"{_inside(label)} ({values.pop():,.0f})")
-        elif values:
-            other.append(_inside(label))
-    told = [f"equal in {' and '.join(same)}" if same else "", f"not in {' and '.join(other)}" if other else ""]
-    return f"Budget: {', '.join(filter(None, told))}." if same or other else ""
-
-
-def _origin(view: View) -> str:
-    return f"Grid: {view.grid}; {view.outcomes}; commit {view.commit}."
-
-
-def _inside(label: str) -> str:
-    """The label inside a sentence."""
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]
-
-
-def _either(words: Iterable[str]) -> str:
-    return " or ".join(words)
-
-
-def _sentences(*parts: str) -> str:
-    return " ".join(filter(None, parts))

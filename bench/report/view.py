@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ import pandas as pd
 
 from bench import records
 from bench.cell import flatten
+from bench.metrics import Column, all_columns
 
-TASK_SETTINGS = ("dataset", "evaluate")
-"""Blocks of settings that make two results incomparable where they differ."""
+TASK_SETTINGS = ("dataset", "evaluate", "arm")
+"""Settings, or blocks of them, that make two results incomparable where they differ."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class CellView:
     seeds: tuple[int, ...]
     rows: pd.DataFrame
     """Every observed step of every run."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All of them, by dotted names."""
+    draw: int | None = None
+    """Which of a search's random settings it is; None where its settings were chosen by a person."""
 
     @property
     def label(self) -> str:
@@ -71,9 +76,11 @@ class CellView:
         """How its runs ended."""
         return outcomes(self.last, len(self.seeds))
 
-    def ended(self, status: str) -> list[int]:
-        """The seeds whose run ended so."""
-        return [int(str(seed)) for seed in self.last.index[self.last["status"] == status]] if len(self.last) else []
+    def ended(self, *statuses: str) -> list[int]:
+        """The seeds whose run ended so, or so."""
+        if not len(self.last):
+            return []
+        return [int(str(seed)) for seed in self.last.index[self.last["status"].isin(statuses)]]
 
     def final(self, column: str) -> Mapping[int, float]:
         """The column at the end of each run that ended well, by seed; runs without a finite value are left out."""
@@ -87,6 +94,11 @@ class CellView:
     @cached_property
     def _finals(self) -> dict[str, dict[int, float]]:
         return {}
+
+    @cached_property
+    def observed(self) -> list[int]:
+        """The steps at which a run was judged; the last row of one that ended badly tells no more than that."""
+        return sorted(set(self.rows["step"][self.rows["status"] == "ok"])) if len(self.rows) else []
 
     def curves(self, column: str) -> pd.DataFrame:
         """The column over steps (index), a run a column by its seed; what is not finite is missing."""
@@ -110,12 +122,36 @@ class Task:
 
     dataset: str
     variant: str
+    """The settings in which it differs from the other tasks on its data set; empty where there are none."""
     cells: tuple[CellView, ...]
+    arm: str = ""
+    """Of a comparison whose arms are not compared with each other."""
 
     @property
     def label(self) -> str:
         """The name of its panel and of its part of a table."""
-        return f"{self.dataset} ({self.variant})" if self.variant else self.dataset
+        name = f"{self.dataset} ({self.variant})" if self.variant else self.dataset
+        return f"{name}, arm: {self.arm}" if self.arm else name
+
+    @property
+    def title(self) -> str:
+        """The label with the number of modes, where all data of the task have as many."""
+        total = self.total("modes_total")
+        return f"{self.label}, {total:g} modes" if total else self.label
+
+    @property
+    def chosen(self) -> tuple[CellView, ...]:
+        """The cells whose settings a person chose."""
+        return tuple(cell for cell in self.cells if cell.draw is None)
+
+    @property
+    def drawn(self) -> tuple[CellView, ...]:
+        """The cells of a search: those whose settings were drawn at random."""
+        return tuple(cell for cell in self.cells if cell.draw is not None)
+
+    def only(self, cells: Sequence[CellView]) -> Task:
+        """The task with these cells alone."""
+        return replace(self, cells=tuple(cells))
 
     def floor(self, column: str) -> dict[int, float]:
         """The column for real samples against real samples, by seed: the mean over the cells, which share the draws."""
@@ -158,6 +194,15 @@ class View:
         return tuple(cell for task in self.tasks for cell in task.cells)
 
     @property
+    def measured(self) -> dict[str, Column]:
+        """What the records say of the quality of samples, by column name."""
+        return {
+            name: column
+            for name, column in all_columns().items()
+            if column.direction != "none" and name in self.rows.columns
+        }
+
+    @property
     def commit(self) -> str:
         """The commit that the numbers come from, short, with a word where the files were not as committed."""
         found = {(a, bool(b)) for a, b in self._commits() if isinstance(a, str) and a}
@@ -191,6 +236,7 @@ def read(folder: Path) -> View:
     except records.RecordError as error:
         errors.append(error)
     planned = {cell["cell_id"]: tuple(cell["seeds"]) for cell in manifest.get("cells", ())}
+    draws = {cell["cell_id"]: cell.get("draw") for cell in manifest.get("cells", ())}
     known = {f"{cell_id}-s{seed}" for cell_id, seeds in planned.items() for seed in seeds}
     rows, damaged = records.load(folder, known if manifest else None)
     settings = {cell["cell_id"]: cell["settings"] for cell in manifest.get("cells", ())}
@@ -206,7 +252,7 @@ def read(folder: Path) -> View:
         experiment=str(rows["experiment"].iloc[0]) if len(rows) else "",
         manifest=manifest,
         rows=rows,
-        tasks=_tasks(settings, planned, groups, rows.iloc[:0]),
+        tasks=_tasks(settings, planned, draws, groups, rows.iloc[:0]),
         errors=(*errors, *damaged),
         strangers=len(records.finished(folder) - known) if manifest else 0,
     )
@@ -215,10 +261,12 @@ def read(folder: Path) -> View:
 def _tasks(
     settings: Mapping[str, Mapping[str, Any]],
     planned: Mapping[str, tuple[int, ...]],
+    draws: Mapping[str, int | None],
     groups: Mapping[str, pd.DataFrame],
     none: pd.DataFrame,
 ) -> tuple[Task, ...]:
-    flat = {cell_id: {key: _text(value) for key, value in flatten(block)} for cell_id, block in settings.items()}
+    plain = {cell_id: dict(flatten(block)) for cell_id, block in settings.items()}
+    flat = {cell_id: {key: _text(value) for key, value in block.items()} for cell_id, block in plain.items()}
     of_task: dict[str, dict[str, str]] = {}
     by_task: dict[str, list[str]] = {}
     for cell_id, block in flat.items():
@@ -226,22 +274,23 @@ def _tasks(
         name = json.dumps(own, sort_keys=True)
         of_task[name] = own
         by_task.setdefault(name, []).append(cell_id)
-    variants = _variants(of_task, {name: own.get("dataset", "") for name, own in of_task.items()})
+    judged = {name: {key: value for key, value in own.items() if key != "arm"} for name, own in of_task.items()}
+    variants = _variants(judged, {name: own.get("dataset", "") for name, own in of_task.items()})
     tasks = []
     for name, members in by_task.items():
         rest = {i: {k: v for k, v in flat[i].items() if k not in of_task[name]} for i in members}
         objectives = {cell_id: flat[cell_id].get("objective", "") for cell_id in members}
-        labels = _variants(rest, objectives)
+        labels = _variants(rest, {i: (objective, draws.get(i) is None) for i, objective in objectives.items()})
         order = {objective: index for index, objective in enumerate(dict.fromkeys(objectives.values()))}
         cells = tuple(
-            CellView(i, objectives[i], labels[i], planned[i], groups.get(i, none))
+            CellView(i, objectives[i], labels[i], planned[i], groups.get(i, none), plain[i], draws.get(i))
             for i in sorted(members, key=lambda i: order[objectives[i]])
         )
-        tasks.append(Task(of_task[name].get("dataset", ""), variants[name], cells))
+        tasks.append(Task(of_task[name].get("dataset", ""), variants[name], cells, of_task[name].get("arm", "")))
     return tuple(tasks)
 
 
-def _variants(blocks: Mapping[str, Mapping[str, str]], families: Mapping[str, str]) -> dict[str, str]:
+def _variants(blocks: Mapping[str, Mapping[str, str]], families: Mapping[str, Hashable]) -> dict[str, str]:
     """In what each block differs from the others of its family: ``clip=0.1, lr=0.0005``.
 
     Settings that end in one word and never differ from each other are told once, by that word.

@@ -50,6 +50,26 @@ LOG2, LOG3 = math.log(2), math.log(3)
         # Differences of scores; the identity has slope 1, where the penalty is 0.
         ("wgan_clip", 3.0, -1.5, -4.5, 1.5),
         ("wgan_gp", 3.0, -1.5, -4.5, 1.5),
+        ("wgan_lp", 3.0, -1.5, -4.5, 1.5),
+        ("wgan_div", 3.0, -1.5, -4.5 + 2, 1.5),
+        # The codes met, and missed by 3 and by 2.
+        ("least_squares", 1.0, 0.0, 0.0, 0.5),
+        ("least_squares", -2.0, 2.0, 4.5 + 2, 0.5),
+        # Beyond the margins, inside them, on the wrong side.
+        ("hinge", 1.5, -2.0, 0.0, 2.0),
+        ("hinge", 0.5, -0.25, 0.5 + 0.75, 0.25),
+        ("hinge", -3.0, 2.0, 4 + 3, -2.0),
+        # A slope of 1 costs nothing in DRAGAN, gamma / 2 in R1, twice that with R2.
+        ("dragan", LOG3, -LOG3, 2 * math.log(4 / 3), math.log(4)),
+        ("non_saturating_r1", LOG3, -LOG3, 2 * math.log(4 / 3) + 5, math.log(4)),
+        ("non_saturating_r1_r2", LOG3, -LOG3, 2 * math.log(4 / 3) + 10, math.log(4)),
+        # Of a pair the right one has probability 3/4.
+        ("relativistic", 2 + LOG3, 2.0, math.log(4 / 3), math.log(4)),
+        ("r3gan", 2 + LOG3, 2.0, math.log(4 / 3) + 1, math.log(4)),
+        ("relativistic_average", 2 + LOG3, 2.0, 2 * math.log(4 / 3), 2 * math.log(4)),
+        # 1 / P - 1 = e^-s for the critic; at D = 1/64 the generator's power, 1 - 1 / 1.2 = 1/6, is 1/2.
+        ("alpha_gan", LOG3, math.log(2), 1 / 3 + 2, 6 * (1 - (2 / 3) ** (1 / 6))),
+        ("alpha_gan", 0.0, -math.log(63), 1 + 1 / 63, 6 * (1 - 1 / 2)),
     ],
 )
 def test_values_by_hand(name: str, real: float, fake: float, critic: float, generator: float) -> None:
@@ -89,8 +109,19 @@ def test_at_the_best_critic_the_loss_is_log_4_less_twice_jensen_shannon(name: st
 DERIVATIVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "minimax": lambda s: -expit(s),
     "non_saturating": lambda s: -expit(-s),
+    "dragan": lambda s: -expit(-s),
+    "non_saturating_r1": lambda s: -expit(-s),
+    "non_saturating_r1_r2": lambda s: -expit(-s),
     "wgan_clip": lambda s: -np.ones_like(s),
     "wgan_gp": lambda s: -np.ones_like(s),
+    "wgan_lp": lambda s: -np.ones_like(s),
+    "wgan_div": lambda s: -np.ones_like(s),
+    "hinge": lambda s: -np.ones_like(s),
+    "least_squares": lambda s: s - 1,
+    "fgan_kl": lambda s: -np.exp(s - 1),
+    "fgan_reverse_kl": lambda s: -np.ones_like(s),
+    "fgan_pearson": lambda s: -(s / 2 + 1),
+    "fgan_hellinger": lambda s: -np.exp(s),
 }
 """Of each generator loss in the score of a fake sample."""
 

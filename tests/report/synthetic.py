@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -45,11 +47,13 @@ def settings_of(objective: str, dataset: str, lr: float = 1e-4) -> dict[str, Any
     }
 
 
-def run_rows(objective: str, dataset: str, seed: int, cell_id: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def run_rows(
+    objective: str, dataset: str, seed: int, cell_id: str, settings: dict[str, Any], skill: float = 1.0
+) -> list[dict[str, Any]]:
     """A run that learns: rows by arithmetic and a little noise, the better the more skilled the objective."""
-    rng = np.random.default_rng([seed, OBJECTIVES.index(objective), len(dataset)])
+    rng = np.random.default_rng([seed, OBJECTIVES.index(objective), len(dataset), round(1e6 * (1 - skill))])
     k = len(MEANS[dataset])
-    skill = SKILL[objective] * rng.uniform(0.75, 1.05)
+    skill *= SKILL[objective] * rng.uniform(0.75, 1.05)
     rows = []
     for step in STEPS:
         progress = 1 / (1 + (600 / step) ** 1.6)
@@ -61,7 +65,7 @@ def run_rows(objective: str, dataset: str, seed: int, cell_id: str, settings: di
                 "schema_version": SCHEMA_VERSION, "grid": "modes", "cell_id": cell_id, "run_id": f"{cell_id}-s{seed}",
                 "seed": seed, "step": step, "status": "ok", "message": "", "experiment": "train",
                 **dict(flatten(settings)), "settings": canonical(settings),
-                "generator_steps": step, "critic_steps_done": step * settings["critic_steps"],
+                "generator_steps_done": step, "critic_steps_done": step * settings["critic_steps"],
                 "wall_seconds": step / 90, "cpu_seconds": step / 100 * settings["critic_steps"] + rng.uniform(),
                 "replica_steps_per_second": 90.0,
                 "critic_loss": critic * (0.4 + 0.6 * (1 - progress)) + 0.05 * rng.normal() * abs(critic),
@@ -133,11 +137,83 @@ def make_world(
                         fake, real = points_of(dataset, SKILL[objective], seed), points_of(dataset, 1.0, 99)
                         arrays = {"fake": fake, "real": real, "means": MEANS[dataset]}
                         records.publish_samples(arrays, folder, path.stem)
+    write_manifest(folder, cells, write)
+    return folder
+
+
+def write_manifest(folder: Path, cells: list[dict[str, Any]], write: Write = str, **further: Any) -> None:
     manifest = {
         "schema_version": SCHEMA_VERSION, "grid": write("modes"), "description": write("Four objectives."),
         "grid_source": write("seeds: 8\nobjective: [minimax]\n"), "overrides": [write("steps=10")], "cells": cells,
         "git_commit": write(COMMIT), "git_dirty": False, "versions": {write("python"): write("3.11.9")},
         "device": write("cpu"), "command": ["python", "-m", "bench", "run", "--grid", write("grids/modes.yaml")],
+        "search": None, "published": [], **further,
     }  # fmt: skip
     records.publish_bytes(json.dumps(manifest).encode(), folder / records.MANIFEST)
+
+
+def quoted(source: str, where: dict[str, Any], **values: list[float | None]) -> dict[str, Any]:
+    """An entry of published numbers as the manifest has it."""
+    return {"source": source, "where": where, "values": values}
+
+
+def change_manifest(folder: Path, **changes: Any) -> None:
+    manifest = records.load_manifest(folder)
+    records.publish_bytes(json.dumps(manifest | changes).encode(), folder / records.MANIFEST)
+
+
+ENDS = {3: "diverged", 5: "failed", 7: "skipped", 9: "missing", 10: "diverged"}
+"""How the runs of a search end at some draws; all others end well."""
+
+
+def make_search(
+    folder: Path,
+    *,
+    objectives: Sequence[str] = OBJECTIVES[1:],
+    datasets: Sequence[str] = ("ring",),
+    settings: int = 24,
+    seeds: Sequence[int] = (0,),
+    arms: Sequence[str] = ("reference", "tuned"),
+    chosen: Sequence[int] = SEEDS,
+) -> Path:
+    """Write the folder of a search: the first arm has each objective at its recipe, the second at random settings."""
+    cells = []
+    for dataset, objective in product(datasets, objectives):
+        base = settings_of(objective, dataset)
+        cell_id = f"{objective}-{dataset}"
+        if chosen:
+            cells.append({"cell_id": cell_id, "settings": base | {"arm": arms[0]}, "seeds": list(chosen), "draw": None})
+        for seed in chosen:
+            publish(folder, run_rows(objective, dataset, seed, cell_id, base | {"arm": arms[0]}, 0.8), dataset)
+        for draw in range(settings):
+            rng = np.random.default_rng([draw, 3])
+            rate = float(f"{10 ** rng.uniform(-5, -2):.6g}")
+            own = base | {name: {"name": "adam", "lr": rate} for name in ("generator_optimizer", "critic_optimizer")}
+            own |= (
+                {"hparams": {"penalty_weight": float(f"{10 ** rng.uniform(-1, 2):.6g}")}} if "gp" in objective else {}
+            )
+            own |= {"arm": arms[-1]}
+            cell_id = f"{objective}-{dataset}-{draw}"
+            cells.append({"cell_id": cell_id, "settings": own, "seeds": list(seeds), "draw": draw})
+            skill = math.exp(-0.5 * (math.log10(rate) + 3.5) ** 2) * rng.uniform(0.9, 1)
+            for seed in seeds:
+                rows = run_rows(objective, dataset, seed, cell_id, own, skill)
+                end = ENDS.get(draw, "ok")
+                if end in ("skipped", "failed"):
+                    kept = ("schema", "grid", "cell_id", "run_id", "seed", "experiment", "settings", *own)
+                    rows = [{name: value for name, value in rows[0].items() if name.startswith(kept)}]
+                    rows[0] |= {"step": 0, "status": end, "message": "batch norm and a penalty"}
+                elif end == "diverged":
+                    rows = cut_short(rows, end, "a gradient", 2)
+                if end != "missing":
+                    publish(folder, rows, dataset)
+    write_manifest(folder, cells, search={"settings": settings, "seed": 7})
     return folder
+
+
+def publish(folder: Path, rows: list[dict[str, Any]], dataset: str) -> None:
+    path = records.publish(pd.DataFrame(rows), folder)
+    if rows[-1]["status"] == "ok":
+        good = rows[-1]["high_quality_share"]
+        fake, real = points_of(dataset, good, rows[-1]["seed"]), points_of(dataset, 1.0, 99)
+        records.publish_samples({"fake": fake, "real": real, "means": MEANS[dataset]}, folder, path.stem)

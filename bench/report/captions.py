@@ -1,0 +1,64 @@
+"""Sentences that captions share: how many seeds, measured on what, at what budget, from where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench.report.view import CellView, View
+
+BUDGETS = {
+    "generator_steps_done": "Generator steps",
+    "critic_steps_done": "Critic steps",
+    "cpu_seconds": "CPU seconds",
+}
+STEP = "one round of critic and generator updates"
+BOOTSTRAP = "95 % percentile bootstrap interval"
+
+
+def seeds(cells: Sequence[CellView]) -> str:
+    """How many seeds a cell has."""
+    counts = sorted({len(cell.seeds) for cell in cells})
+    return f"{either(map(str, counts))} seed{'s' * (counts != [1])}"
+
+
+def measured_on(cells: Sequence[CellView]) -> str:
+    """How many samples the numbers are of."""
+    told = []
+    for column, words in (("evaluate.n", "{} generated samples"), ("emd_n", "EMD on {} of them")):
+        values = sorted({value for cell in cells for value in cell.final(column).values()})
+        if values:
+            told.append(words.format(either(f"{value:,.0f}" for value in values)))
+    return f"Measured on {', '.join(told)}." if told else ""
+
+
+def budget(cells: Sequence[CellView], budgets: Mapping[str, str] = BUDGETS) -> str:
+    """In what the runs' budgets are equal, and in what they are not."""
+    same, other = [], []
+    for name, label in budgets.items():
+        values = {value for cell in cells for value in cell.final(name).values()}
+        if len(values) == 1:
+            same.append(f"{inside(label)} ({values.pop():,.0f})")
+        elif values:
+            other.append(inside(label))
+    told = [f"equal in {' and '.join(same)}" if same else "", f"not in {' and '.join(other)}" if other else ""]
+    return f"Budget: {', '.join(filter(None, told))}." if same or other else ""
+
+
+def origin(view: View) -> str:
+    """The grid, how its runs ended, and the code."""
+    return f"Grid: {view.grid}; {view.outcomes}; commit {view.commit}."
+
+
+def inside(label: str) -> str:
+    """The label inside a sentence."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+
+
+def either(words: Iterable[str]) -> str:
+    """One of them."""
+    return " or ".join(words)
+
+
+def sentences(*parts: str) -> str:
+    """Those that say something, as one text."""
+    return " ".join(filter(None, parts))
