@@ -57,9 +57,7 @@ def _critic_step(p: Problem) -> Step:
         hparams = cast(scalars["objective"], fake.dtype)
 
         def loss_of(parameters: Parameters) -> torch.Tensor:
-            def critic(x: torch.Tensor) -> torch.Tensor:
-                return p.critic.apply({**parameters, **buffers}, x)
-
+            critic = p.critic.bind({**parameters, **buffers})
             return p.objective.critic_loss(critic, seen_real, seen_fake, batch["noise"], hparams)
 
         gradients, loss = torch.func.grad_and_value(loss_of)(state["critic"])
@@ -86,9 +84,7 @@ def _generator_step(p: Problem) -> Step:
         opponent = before if p.simultaneous else _player(state, "critic")
         buffers = p.generator.refresh(state["generator"], state["generator_buffers"])
         hparams = cast(scalars["objective"], batch["real"].dtype)
-
-        def critic(x: torch.Tensor) -> torch.Tensor:
-            return p.critic.apply(opponent, x)
+        critic = p.critic.bind(opponent)
 
         def loss_of(parameters: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
             fake = p.generator.apply({**parameters, **buffers}, batch["latent"])

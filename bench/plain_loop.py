@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -48,19 +47,17 @@ class PlainLoop:
                 factor = float(p.lr_schedule.factor(health["now"], p.steps))
                 _set_rate(adjust_generator, float(scalars["generator_optimizer"]["lr"]) * factor)
                 _set_rate(adjust_critic, float(scalars["critic_optimizer"]["lr"]) * factor)
-            opponent = {**_copies(critic), **critic_buffers} if p.simultaneous else {}
+            before = {**_copies(critic), **critic_buffers} if p.simultaneous else {}
             for _ in range(count):
                 k += 1
                 batch = at(draws["critic"], k)
                 critic_buffers = p.critic.refresh(_plain(critic), critic_buffers)
-                judge = {**critic, **critic_buffers}
                 with torch.no_grad():
                     fake = p.generator.apply({**generator, **generator_buffers}, batch["latent"])
                     seen_real, seen_fake = seen(p, {"health": health}, batch, fake, scalars)
                 adjust_critic.zero_grad()
-                loss = p.objective.critic_loss(
-                    partial(p.critic.apply, judge), seen_real, seen_fake, batch["noise"], hparams
-                )
+                judge = p.critic.bind({**critic, **critic_buffers})
+                loss = p.objective.critic_loss(judge, seen_real, seen_fake, batch["noise"], hparams)
                 loss.backward()  # type: ignore[no-untyped-call]
                 norm = _gradient_norm(critic)
                 adjust_critic.step()
@@ -72,7 +69,7 @@ class PlainLoop:
                 sums["critic_gradient_norm"] = sums["critic_gradient_norm"] + norm
                 if _suspicious(loss, norm, critic):
                     health = examine(health, {1: fake, 2: loss, 3: norm, 4: critic})
-            judge = opponent if p.simultaneous else {**critic, **critic_buffers}
+            opponent = before if p.simultaneous else {**critic, **critic_buffers}
             for _ in range(p.generator_steps):
                 g += 1
                 batch = generator_batch(at(draws["critic"], k), at(draws["generator"], g))
@@ -80,9 +77,8 @@ class PlainLoop:
                 adjust_generator.zero_grad()
                 fake = p.generator.apply({**generator, **generator_buffers}, batch["latent"])
                 seen_real, seen_fake = seen(p, {"health": health}, batch, fake, scalars)
-                loss = p.objective.generator_loss(
-                    partial(p.critic.apply, judge), seen_real, seen_fake, batch["noise"], hparams
-                )
+                judge = p.critic.bind(opponent)
+                loss = p.objective.generator_loss(judge, seen_real, seen_fake, batch["noise"], hparams)
                 loss.backward(inputs=list(generator.values()))  # type: ignore[no-untyped-call]
                 norm = _gradient_norm(generator)
                 adjust_generator.step()
@@ -157,7 +153,7 @@ def _state_of(
     optimizer: torch.optim.Optimizer, kind: Optimizer, parameters: Parameters, before: State, updates: int
 ) -> State:
     slots = {
-        ours: {name: optimizer.state[p][theirs] for name, p in parameters.items()}
+        ours: {name: optimizer.state[p].get(theirs, torch.zeros_like(p)).detach() for name, p in parameters.items()}
         for ours, theirs in kind.torch_slots.items()
     }
     return {"count": {"updates": before["count"]["updates"] + updates}, **slots}

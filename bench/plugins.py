@@ -35,6 +35,7 @@ from objectives.base import Objective
 ROW = frozenset({*records.IDENTITY, *records.TEXT, *records.FLAGS}) | {
     "step", "replicas", "wall_seconds", "cpu_seconds", "metric_seconds", "replica_steps_per_second",
     "generator_steps_done", "critic_steps_done", "critic_loss", "generator_loss", "score_gap",
+    "critic_gradient_norm", "generator_gradient_norm",
 }  # fmt: skip
 """Columns without a dot that a row has beside its settings and metrics."""
 

@@ -16,7 +16,7 @@ from bench.problem import CriticWarmup, InstanceNoise, Latent, LrSchedule, Probl
 from bench.settings import Path, SettingError, build, check_block, check_named, split_name
 from bench.sources import DATASET, OBJECTIVE, code_digest
 from datasets import DATASETS
-from datasets.presets import expand
+from datasets.presets import PRESETS, expand
 from objectives import OBJECTIVES
 
 
@@ -72,6 +72,7 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
     _check_hparams(hparams, objective.hparams, name)
     recipe = objective.recipe
     layers = [(raw, ()), (own, ("objective",))]
+    split_name(raw["dataset"], "data set", {**DATASETS, **PRESETS}, ("dataset",))
     settings = {
         "objective": name,
         "hparams": {key: float(hparams.get(key, default)) for key, default in objective.hparams.items()},

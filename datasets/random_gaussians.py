@@ -21,6 +21,9 @@ class RandomGaussians(GaussianMixture):
     it is a setting of the data and has nothing to do with a run's seed. Means are distinct, but nothing keeps two of
     them from lying within a few std of each other where the cube is crowded.
 
+    A real sample lies about sqrt(dim) std from its mean: with more dimensions than a few, the metric's ``radius`` of 3
+    std refuses the data, as its floor shows.
+
     Departures: no paper is followed.
     """
 

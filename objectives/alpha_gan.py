@@ -9,7 +9,7 @@ the non-saturating game. The best critic has the logit ``alpha_D log(real / fake
 
 Departures from the paper: the probability is used as it is, where the authors' code cuts it to [1e-7, 1 - 1e-7]; in
 float32 the critic's loss is then finite for scores to 60 as long as ``alpha_critic`` is above 0.41. The defaults,
-0.5 and 1.2, are those that the authors' code names for the ring with this generator, and so is the optimiser.
+0.5 and 1.2, are those of the authors' repository for the ring with this generator; the optimiser is its code's.
 """
 
 from __future__ import annotations

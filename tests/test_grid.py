@@ -20,6 +20,8 @@ from bench.cell import Settings, canonical
 from bench.errors import UserError
 from bench.experiments import EXPERIMENTS
 from bench.grid import Grid, load_grid
+from bench.published import Published
+from bench.search import Search, uniform
 from bench.settings import SettingError
 
 
@@ -312,6 +314,309 @@ def test_seeds(load: Load) -> None:
     assert load({"seeds": 3}, "seeds=[5, 6]").seeds == (5, 6)
     assert load({"seeds": 3, "union": [{"a": 1}, {"a": 2}]}, "seeds=4").seeds == (0, 1, 2, 3)
     assert load("experiment: anything\na: 1", seeds=1).seeds == (0,)
+
+
+# Draws
+
+
+def test_a_point_with_draws_is_one_cell_a_draw_and_a_point_without_is_one(load: Load) -> None:
+    grid = load(
+        """
+        experiment: anything
+        search: {settings: 3, seed: 5}
+        seeds: 2
+        a: [1, {b: {log_uniform: [0.1, 10]}}]
+        c: [x, {choice: [y, z]}]
+        """
+    )
+    b, c = ([uniform(5, index, path) for index in range(3)] for path in ("a.b", "c"))
+    drawn_b = [float(f"{0.1 * 100**u:.6g}") for u in b]
+    drawn_c = ["y" if u < 0.5 else "z" for u in c]
+    assert drawn_c == ["y", "z", "z"], "else this test shows nothing of merging"
+    assert found(grid) == [
+        {"a": 1, "c": "x"},
+        {"a": 1, "c": "y"},
+        {"a": 1, "c": "z"},
+        *({"a": {"b": b}, "c": "x"} for b in drawn_b),
+        *({"a": {"b": b}, "c": c} for b, c in zip(drawn_b, drawn_c, strict=True)),
+    ]
+    assert grid.search == Search(settings=3, seed=5)
+    indices = [None, 0, 1, 0, 1, 2, 0, 1, 2]
+    assert [grid.draws.get(cell.id) for cell in grid.cells] == indices
+    assert len(grid.runs()) == 2 * len(grid.cells)
+
+
+def test_settings_of_one_path_share_their_draws(load: Load) -> None:
+    grid = load(
+        {
+            "search": {"settings": 5},
+            "objective": [
+                {"name": "a", "lr": {"log_uniform": [1, 100]}, "clip": {"uniform": [0, 1]}},
+                {"name": "b", "lr": {"log_uniform": [1, 100]}},
+                {"name": "c", "lr": {"log_uniform": [1, 10]}},
+            ],
+        }
+    )
+    a, b, c = (
+        [cell.settings["objective"]["lr"] for cell in grid.cells if cell.settings["objective"]["name"] == name]
+        for name in "abc"
+    )
+    assert a == b
+    assert [math.sqrt(lr) for lr in a] == pytest.approx(c, rel=1e-5)
+    assert len(set(a)) == 5
+    assert [grid.draws[cell.id] for cell in grid.cells] == [0, 1, 2, 3, 4] * 3
+
+
+DRAWS = (
+    st.tuples(st.sampled_from(["uniform", "log_uniform"]), st.floats(0.001, 1), st.floats(2, 1000)).map(
+        lambda drawn: {drawn[0]: [drawn[1], drawn[2]]}
+    )
+    | unique(SCALARS).map(lambda items: {"choice": items})
+)  # fmt: skip
+SEARCHED = st.dictionaries(WORDS, st.dictionaries(WORDS, SCALARS | DRAWS, max_size=3) | DRAWS, max_size=4)
+
+
+@given(block=SEARCHED, most=st.integers(1, 12), fewer=st.integers(1, 12), seed=st.integers(0, 9))
+@FAST
+def test_a_search_with_more_settings_contains_the_smaller(
+    load: Load, block: dict[str, Any], most: int, fewer: int, seed: int
+) -> None:
+    block = {"z": {"uniform": [0, 1]}, **block, "search": {"settings": most, "seed": seed}}
+    fewer = min(fewer, most)
+    large, small = load(block), load(block, f"search.settings={fewer}")
+    assert [large.draws[cell.id] for cell in large.cells] == list(range(most))
+    assert [cell.id for cell in small.cells] == [cell.id for cell in large.cells][:fewer]
+    assert small.draws == {name: index for name, index in large.draws.items() if index < fewer}
+    assert small.search == Search(settings=fewer, seed=seed)
+
+
+@given(block=SEARCHED)
+@FAST
+def test_draws_do_not_depend_on_the_order_of_keys(load: Load, block: dict[str, Any]) -> None:
+    search = {"search": {"seed": 1, "settings": 4}}
+    block = {"z": {"uniform": [0, 1]}, **block}
+    turned = {
+        key: dict(reversed(value.items())) if isinstance(value, dict) else value
+        for key, value in reversed(block.items())
+    }
+    one, other = load({**search, **block}), load({**turned, **search})
+    assert one.draws == other.draws
+    assert [cell.id for cell in one.cells] == [cell.id for cell in other.cells]
+
+
+@given(block=SEARCHED)
+@FAST
+def test_drawn_values_are_what_the_file_allows(load: Load, block: dict[str, Any]) -> None:
+    def allowed(node: Any, value: Any) -> bool:
+        if isinstance(node, dict) and node.keys() & {"uniform", "log_uniform"}:
+            ((low, high),) = node.values()
+            return type(value) is float and low <= value <= high
+        if isinstance(node, dict) and "choice" in node:
+            return any(canonical(item) == canonical(value) for item in node["choice"])
+        if isinstance(node, dict):
+            return node.keys() == value.keys() and all(allowed(node[key], value[key]) for key in node)
+        return canonical(node) == canonical(value)
+
+    block = {"z": {"uniform": [0, 1]}, **block}
+    assert all(allowed(block, cell.settings) for cell in load({**block, "search": {"settings": 9}}).cells)
+
+
+def test_overrides_of_a_search(load: Load) -> None:
+    lr = {"log_uniform": [1, 100]}
+    content = {"search": {"settings": 4}, "steps": 100, "lr": lr}
+    whole = found(load(content))
+    assert found(load(content, "search.settings=2")) == whole[:2]
+    assert found(load(content, "search={settings: 4}")) == whole
+    assert not {cell["lr"] for cell in found(load(content, "search.seed=1"))} & {cell["lr"] for cell in whole}
+    assert found(load(content, "steps=5")) == [{**cell, "steps": 5} for cell in whole]
+    assert [cell["lr"] for cell in found(load(content, "lr={uniform: [1, 100]}"))] == pytest.approx(
+        [1 + 99 * math.log(cell["lr"], 100) for cell in whole], rel=1e-4
+    )
+    undrawn = load(content, "lr=3")
+    assert found(undrawn) == [{"steps": 100, "lr": 3}]
+    assert (undrawn.search, undrawn.draws) == (None, {})
+    assert found(load({"lr": 1, "search": {"settings": 4}, "steps": 100}, "lr.log_uniform=[1, 100]")) == whole
+    assert found(load({"lr": {"x": 1}, "steps": 100}, "lr.log_uniform=[1, 2]", "lr=5")) == [{"steps": 100, "lr": 5}]
+
+
+def test_overrides_are_laid_over_the_components_of_a_choice(load: Load) -> None:
+    content = {
+        "search": {"settings": 20},
+        "objective": {"choice": ["a", {"name": "b", "critic_steps": 5}]},
+        "lr": {"choice": [1, 2]},
+    }
+    forms: dict[str, list[Any]] = {
+        "objective.clip=3": [{"name": "a", "clip": 3}, {"name": "b", "critic_steps": 5, "clip": 3}],
+        "critic_steps=3": ["a", {"name": "b", "critic_steps": 3}],
+        "objective={name: b, clip: 3}": [{"name": "b", "clip": 3}],
+        "lr.a=3": ["a", {"name": "b", "critic_steps": 5}],
+    }
+    for override, components in forms.items():
+        objectives = {canonical(cell["objective"]) for cell in found(load(content, override))}
+        assert objectives == set(map(canonical, components)), override
+    chosen = [canonical(cell["objective"]) for cell in found(load({**content, "lr": {"uniform": [0, 1]}}))]
+    laid = [cell["objective"] for cell in found(load({**content, "lr": {"uniform": [0, 1]}}, "objective.clip=3"))]
+    assert [objective["name"] == "a" for objective in laid] == [text == '"a"' for text in chosen]
+
+
+def test_a_union_may_draw_in_some_of_its_blocks(load: Load) -> None:
+    grid = load(
+        {
+            "search": {"settings": 2},
+            "lr": 1,
+            "union": [{"arm": "reference"}, {"arm": "tuned", "lr": {"uniform": [2, 3]}}],
+        }
+    )
+    lrs = [float(f"{2 + uniform(0, index, 'lr'):.6g}") for index in range(2)]
+    assert found(grid) == [{"arm": "reference", "lr": 1}, *({"arm": "tuned", "lr": lr} for lr in lrs)]
+
+
+def test_equal_draws_are_one_cell(load: Load) -> None:
+    grid = load({"search": {"settings": 50}, "a": {"choice": [1, 2, 3]}})
+    first = [int(3 * uniform(0, index, "a")) + 1 for index in range(50)]
+    assert found(grid) == [{"a": value} for value in dict.fromkeys(first)]
+    assert list(grid.draws.values()) == [first.index(value) for value in dict.fromkeys(first)]
+    for other in ([1, 3], [2, 3]):  # equal at one index, and at two
+        overlapping = {"search": {"settings": 50}, "a": [{"choice": [1, 2]}, {"choice": other}, 3]}
+        assert sorted(cell["a"] for cell in found(load(overlapping))) == [1, 2, 3]
+
+
+def test_points_with_draws_that_are_named_twice_are_refused(load: Load) -> None:
+    head = "seeds: 1\nexperiment: anything\nsearch: {settings: 2}\na: {uniform: [0, 1]}\nunion:\n"
+    assert load.refusal(f"{head}- {{b: 1}}\n- {{b: [2, 1]}}") == (
+        "g.yaml:7: b: 1 gives the same cell as 1 at g.yaml:6; keep one"
+    )
+
+
+SEARCH = {"search": {"settings": 4, "seed": 0}, "a": {"b": {"uniform": [0, 1]}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            {"search": None},
+            "a.b: drawn at random; say how often: add `search: {settings: 128, seed: 0}`",
+        ),
+        (
+            {"a": 1},
+            "search: nothing is drawn; write a draw, as `lr: {log_uniform: [1.0e-5, 1.0e-2]}`, or remove it",
+        ),
+        ({"search": 4}, "search: a block of settings belongs here, not 4; write {key: value}"),
+        ({"search": [4]}, "search: a block of settings belongs here, not [4]; write {key: value}"),
+        ({"search": {"seed": 0}}, "search.settings: missing; it has no default"),
+        ({"search": {"settings": 4, "sed": 0}}, "search.sed: unknown setting 'sed'; did you mean 'seed'?"),
+        ({"search": {"settings": 0}}, "search.settings: input should be greater than or equal to 1, not 0"),
+        ({"search": {"settings": 10**6}}, "search.settings: input should be less than or equal to 100000, not 1000000"),
+        ({"search": {"settings": 2.0}}, "search.settings: input should be a valid integer, not 2.0"),
+        ({"search": {"settings": [2, 4]}}, "search.settings: input should be a valid integer, not [2, 4]"),
+        ({"search": {"settings": 2, "seed": -1}}, "search.seed: input should be greater than or equal to 0, not -1"),
+        ({"union": [{"search": {"settings": 2}}]}, "union.search: belongs to the whole grid; move it out of the union"),
+        ({"a": {"uniform": [1, 0]}}, "a: uniform: the first number is the lower one, not [1, 0]; write [low, high]"),
+        ({"a": {"choice": [1, 2, 1]}}, "a: 1 is written twice; keep one"),
+        ({"a": {"choice": [{"b": []}]}}, "a.b: an empty list; give it a value or remove it"),
+        (
+            {"search": {"settings": 10**5}, "seeds": 11},
+            "search: 100,000 cells x 11 seeds are more than 1,000,000 runs; draw fewer settings than 100,000",
+        ),
+        (
+            {"c": list(range(1000)), "d": list(range(1000))},
+            "c: 4,000,000 cells x 1 seeds are more than 1,000,000 runs; "
+            "shorten the lists, of which this is the longest (1,000)",
+        ),
+        ({"seeds": {"uniform": [1, 2]}}, None),
+        ({"experiment": {"choice": ["train"]}}, None),
+        ({"description": {"choice": ["a", "b"]}}, None),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(load: Load, content: dict[str, Any], line: str | None) -> None:
+    content = {key: value for key, value in {**SEARCH, **content}.items() if value is not None}
+    said = load.refusal(content)
+    assert said == f"g.yaml:1: {line}" if line else said.startswith("g.yaml:1: ")
+
+
+def test_only_points_with_draws_count_as_many(load: Load) -> None:
+    """1,000 fixed points and 10 that are drawn 100 times each, with 500 seeds: 1,000,000 runs; one more is too many."""
+    content = {
+        "search": {"settings": 100},
+        "seeds": 500,
+        "union": [{"a": list(range(1000))}, {"b": list(range(10)), "c": {"uniform": [0, 1]}}],
+    }
+    assert len(load(content).cells) == 2000
+    assert load.refusal(content, "search.settings=101").startswith("g.yaml:1: a: 2,010 cells x 500 seeds are more than")
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        ("{uniform: [-0.1, 0.5]}", "beta1 lies in [0, 1), not"),
+        ("{uniform: [0.5, 1]}", "beta1 lies in [0, 1), not"),
+        ("{choice: [0.5, 0.6, 2, 0.7]}", "beta1 lies in [0, 1), not"),
+        ("{choice: [0.5, half]}", "input should be a valid number, not 'half'"),
+    ],
+)
+def test_what_a_setting_refuses_is_refused_at_every_end_of_a_draw(load: Load, draw: str, words: str) -> None:
+    """One setting is drawn, so that what is refused was not met by chance; as many as there may be take no longer."""
+    for count in (1, 100_000):
+        said = load.refusal(
+            f"search: {{settings: {count}}}\nseeds: 1\ndataset: ring\nobjective:\n- minimax\n"
+            f"- name: wgan_gp\n  optimizer:\n    lr: {{log_uniform: [0.001, 0.01]}}\n    beta1: {draw}"
+        )
+        assert said.startswith("g.yaml:9: objective.optimizer.beta1: ")
+        assert words in said
+
+
+def test_whole_numbers_are_chosen_and_not_drawn_from_an_interval(load: Load) -> None:
+    text = "search: {settings: 9}\nseeds: 1\ndataset: ring\nobjective: minimax\ncritic_steps: "
+    assert {cell["critic_steps"] for cell in found(load(text + "{choice: [1, 5]}"))} == {1, 5}
+    assert load.refusal(text + "{uniform: [1, 5]}") == (
+        "g.yaml:5: critic_steps: input should be a valid integer, not 1.0"
+    )
+
+
+def test_what_looks_like_a_draw_in_the_place_of_the_settings_is_none(load: Load) -> None:
+    assert found(load({"choice": [1, 2]})) == [{"choice": 1}, {"choice": 2}]
+    assert found(load({"union": [{"choice": [1, 2]}]})) == [{"choice": 1}, {"choice": 2}]
+    assert found(load({"a": {"choice": 1, "name": "b"}})) == [{"a": {"choice": 1, "name": "b"}}]
+
+
+# Published numbers
+
+TABLE = """\
+seeds: 1
+dataset: [ring, {name: grid, side: [3, 5]}]
+objective: [minimax, non_saturating]
+published:
+- source: "Lin et al. 2018"
+  where: {dataset: ring, objective: minimax}
+  values: {modes_covered: [6.3, 0.5], reverse_kl: 0.45}
+- source: "Metz et al. 2017"
+  where: {dataset: {name: grid, side: 5}}
+  values: {modes_covered: 17}
+"""
+
+
+def test_a_grid_carries_published_numbers(load: Load) -> None:
+    lin = Published(
+        "Lin et al. 2018",
+        {"dataset": "ring", "objective": "minimax"},
+        {"modes_covered": (6.3, 0.5), "reverse_kl": (0.45, None)},
+    )
+    metz = Published("Metz et al. 2017", {"dataset": "grid", "dataset.side": 5}, {"modes_covered": (17, None)})
+    grid = load(TABLE)
+    assert grid.published == (lin, metz)
+    bare = TABLE.partition("published")[0]
+    assert [cell.id for cell in grid.cells] == [cell.id for cell in load(bare).cells]
+    assert load(bare).published == ()
+    assert load(TABLE, "dataset=ring").published == (lin,)
+    assert load(TABLE, "objective=minimax").published == (lin, metz)
+    assert load(TABLE, "dataset={name: grid, side: 3}").published == ()
+    assert load.refusal(TABLE, "published=[]") == (
+        "--set published=[]: published: cannot be set from outside; change it in the file"
+    )
+    assert load.refusal(TABLE.replace("side: 5}}", "side: 4}}")).startswith("g.yaml:9: published.where.dataset.side: ")
+    inner = TABLE.partition("published")[0] + "union:\n- {published: []}"
+    assert load.refusal(inner).startswith("g.yaml:5: union.published: belongs to the whole grid")
 
 
 # Refusals by the grid

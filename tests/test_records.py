@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,6 +20,9 @@ import pytest
 
 from bench import records
 from bench.cell import SCHEMA_VERSION
+from bench.errors import UserError
+from bench.grid import Grid, load_grid
+from bench.launch.run import Options, _write_manifest
 from bench.records import RecordError
 
 ROOT = Path(records.__file__).parents[1]
@@ -523,6 +527,26 @@ def test_the_manifest_reads_back(tmp_path: Path) -> None:
     assert records.load_manifest(tmp_path) == MANIFEST
 
 
+SEARCHED: dict[str, Any] = MANIFEST | {
+    "cells": [
+        {"cell_id": "a", "settings": {"x": 1}, "seeds": [0], "draw": None},
+        {"cell_id": "b", "settings": {"x": 2}, "seeds": [0], "draw": 3},
+    ],
+    "search": {"settings": 4, "seed": 0},
+    "published": [{"source": "Lin", "where": {"x": 1}, "values": {"emd": [0.5, 0.1], "modes_covered": [8, None]}}],
+}
+
+
+def test_a_manifest_tells_of_a_search_and_of_published_numbers(tmp_path: Path) -> None:
+    for manifest in (SEARCHED, SEARCHED | {"search": None, "published": []}):
+        (tmp_path / records.MANIFEST).write_text(json.dumps(manifest))
+        assert records.load_manifest(tmp_path) == manifest
+
+
+def published(**changes: object) -> str:
+    return json.dumps(SEARCHED | {"published": [SEARCHED["published"][0] | changes]})
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -534,6 +558,18 @@ def test_the_manifest_reads_back(tmp_path: Path) -> None:
         json.dumps(MANIFEST | {"cells": [{"cell_id": "a", "settings": [], "seeds": [0]}]}),
         json.dumps(MANIFEST | {"cells": [{"cell_id": 1, "settings": {}, "seeds": [0]}]}),
         json.dumps(MANIFEST)[:-3],
+        json.dumps(SEARCHED).replace('"draw": 3', '"draw": "3"'),
+        json.dumps(SEARCHED).replace('"draw": 3', '"draw": true'),
+        json.dumps(SEARCHED | {"search": 4}),
+        json.dumps(SEARCHED | {"search": {"settings": 4}}),
+        json.dumps(SEARCHED | {"search": {"settings": 4, "seed": "0"}}),
+        json.dumps(SEARCHED | {"published": {"a": 1}}),
+        json.dumps(SEARCHED | {"published": 3}),
+        json.dumps(SEARCHED | {"published": [{"source": "Lin"}]}),
+        published(source=3), published(where=[]), published(values=[]), published(values={"emd": 3}),
+        published(values={"emd": [None, None]}), published(values={"emd": [1, 2, 3]}),
+        published(values={"emd": ["1", 2]}), published(values={"emd": [1, True]}),
+        published(values={"emd": [math.nan, None]}), published(values={"emd": [1, 10**400]}),
     ],
 )  # fmt: skip
 def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
@@ -545,3 +581,45 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
 def test_no_manifest_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"manifest\.json: No such file"):
         records.load_manifest(tmp_path)
+
+
+GRID = """\
+seeds: [100, 7]
+search: {settings: 3, seed: 1}
+dataset: ring
+objective: [minimax, {name: wgan_gp, penalty_weight: {uniform: [1, 2]}}]
+published:
+- {source: Lin, where: {dataset: {name: ring}, objective: minimax}, values: {emd: 0.5, modes_covered: [8, 1]}}
+"""
+
+
+def write_manifest(folder: Path) -> Grid:
+    (folder / "g.yaml").write_text(GRID)
+    grid = load_grid(folder / "g.yaml")
+    _write_manifest(grid, Options(folder=folder), "cpu")
+    return grid
+
+
+def test_a_manifest_holds_what_a_grid_drew_and_what_is_published(tmp_path: Path) -> None:
+    grid = write_manifest(tmp_path)
+    manifest = records.load_manifest(tmp_path)
+    assert [(cell["cell_id"], cell["settings"]) for cell in manifest["cells"]] == [
+        (cell.id, cell.settings) for cell in grid.cells
+    ]
+    assert [cell["draw"] for cell in manifest["cells"]] == [None, 0, 1, 2]
+    assert all(cell["seeds"] == [100, 7] for cell in manifest["cells"])
+    assert manifest["search"] == {"settings": 3, "seed": 1}
+    assert manifest["published"] == [
+        {
+            "source": "Lin",
+            "where": {"dataset": "ring", "objective": "minimax"},
+            "values": {"emd": [0.5, None], "modes_covered": [8, 1]},
+        }
+    ]
+
+
+def test_a_manifest_that_nobody_would_read_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LARGEST_MANIFEST", 1000)
+    with pytest.raises(UserError, match=r"g\.yaml: 4 cells are too many for one manifest; split the grid"):
+        write_manifest(tmp_path)
+    assert not (tmp_path / records.MANIFEST).exists()

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import combinations
+from math import comb
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import RESAMPLES, Estimate, interval, iqm, mean, median, paired_difference, share
+from bench.statistics import RESAMPLES, Estimate, best_of, interval, iqm, mean, median, paired_difference, share
 
 NEVER = Estimate(np.nan, np.nan, np.nan, 0)
 
@@ -133,3 +137,80 @@ def test_share_at_its_ends():
     assert share(0, 8) == Estimate(0.0, 0.0, pytest.approx(1 - 0.025 ** (1 / 8), rel=1e-9), 8)
     assert share(4, 8, 0.5).low > share(4, 8).low
     assert same(share(0, 0), NEVER)
+
+
+@pytest.mark.parametrize(("direction", "best"), [("down", min), ("up", max)])
+@pytest.mark.parametrize("values", [[3.0], [0.1, 2.5, 0.3, 7.0, 0.2, 1.0, 0.9], [2.0, 8.0, 2.0, 0.0, 0.0, 2.0]])
+def test_best_of_is_the_mean_of_the_best_over_all_subsets(direction, best, values):
+    draws = list(range(1, len(values) + 1))
+    found = best_of(values, draws, direction)
+    for k, estimate in zip(draws, found, strict=True):
+        subsets = [best(subset) for subset in combinations(values, k)]
+        assert estimate.value == pytest.approx(sum(subsets) / len(subsets), rel=1e-12)
+        assert estimate.n == len(values)
+
+
+@pytest.mark.parametrize("n", [2, 17, 1000, 100_000])
+def test_best_of_the_whole_numbers_has_a_closed_form(n, monkeypatch):
+    """Of k of 1 ... n the least is (n + 1) / (k + 1) on average, the greatest k times as much."""
+    monkeypatch.setattr("bench.statistics.RESAMPLES", 10)
+    draws = sorted({1, 2, 1 + n // 3, n // 2, n - 1, n})
+    values = np.random.default_rng(n).permutation(n) + 1.0
+    for direction, factor in (("down", lambda k: 1), ("up", lambda k: k)):
+        for k, estimate in zip(draws, best_of(values, draws, direction), strict=True):
+            assert estimate.value == pytest.approx(factor(k) * (n + 1) / (k + 1), rel=1e-10)
+
+
+def test_best_of_agrees_with_exact_fractions():
+    n, k = 300, 37
+    values = np.random.default_rng(0).lognormal(size=n)
+    exact = sum(Fraction(x) * comb(n - i, k - 1) for i, x in enumerate(sorted(values), 1)) / comb(n, k)
+    assert best_of(values, [k], "down")[0].value == pytest.approx(float(exact), rel=1e-12)
+
+
+@pytest.mark.parametrize(("k", "direction"), [(1, "down"), (3, "down"), (3, "up"), (9, "down")])
+def test_best_of_has_scipys_interval_over_settings(k, direction):
+    """Of the statistic that drops into scipy's bootstrap: the mean of the best of k over all subsets."""
+    values = np.sort(np.random.default_rng(k).exponential(size=9))[:: 1 if direction == "down" else -1]
+    n, best = len(values), np.min if direction == "down" else np.max
+    subsets = np.array(list(combinations(range(n), k)))
+    level = 1 - 2 * stats.norm.sf(stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1)))
+    expected = scipy_bounds(values, lambda x, axis: best(x[..., subsets], axis=-1).mean(-1), level)
+    [found] = best_of(values, [k], direction)
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-6)
+
+
+def test_best_of_covers_what_it_says():
+    """Of k fresh uniform values the least is 1 / (k + 1) on average; the least of n that were seen is above that with
+    probability (1 - 1 / (n + 1))^n, and then the interval at k = n, which starts there, misses it."""
+    n, trials, draws = 40, 300, [1, 4, 40]
+    rng = np.random.default_rng(11)
+    found = [best_of(rng.random(n), draws, "down") for _ in range(trials)]
+    ones, fours, alls = (
+        sum(estimates[i].low <= 1 / (k + 1) <= estimates[i].high for estimates in found) for i, k in enumerate(draws)
+    )
+    assert stats.binomtest(ones, trials, 0.95).pvalue > 1e-3
+    assert stats.binomtest(fours, trials, 0.95).pvalue > 1e-3
+    assert stats.binomtest(alls, trials, 1 - (1 - 1 / (n + 1)) ** n).pvalue > 1e-3
+
+
+def test_best_of_equal_values_and_of_one():
+    assert best_of([3.0] * 5, [1, 5], "down") == [Estimate(3.0, 3.0, 3.0, 5)] * 2
+    assert same(best_of([4.0], [1], "up")[0], Estimate(4.0, np.nan, np.nan, 1))
+    assert best_of([], [], "up") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "draws"), [([1.0, 2.0], [0]), ([1.0, 2.0], [3]), ([1.0, np.nan], [1]), ([np.inf], [1]), ([], [1])]
+)
+def test_best_of_refuses_what_has_no_meaning(values, draws):
+    with pytest.raises(ValueError, match="finite values and k is from 1"):
+        best_of(values, draws, "down")
+
+
+def test_a_wide_resample_is_taken_in_parts(monkeypatch):
+    values = np.random.default_rng(5).normal(size=40)
+    whole = best_of(values, [1, 7], "up")
+    monkeypatch.setattr("bench.statistics._AT_ONCE", 1000)
+    for one, other in zip(best_of(values, [1, 7], "up"), whole, strict=True):
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.02)

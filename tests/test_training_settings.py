@@ -66,7 +66,7 @@ def test_another_optimiser_brings_its_own_defaults() -> None:
     [
         ({"dics_iters": 3}, ("dics_iters",), "unknown setting 'dics_iters'"),
         ({"critic_step": 3}, ("critic_step",), "did you mean 'critic_steps'?"),
-        ({"objective": "wgan_pg"}, ("objective", "name"), "did you mean 'wgan_gp'?"),
+        ({"objective": "wgan_clap"}, ("objective", "name"), "did you mean 'wgan_clip'?"),
         ({"objective": {"name": "wgan_gp", "lamba": 1.0}}, ("objective", "lamba"), "penalty_weight"),
         ({"objective": {"name": "wgan_gp", "penalty_weight": "10"}}, ("objective", "penalty_weight"), "without quotes"),
         ({"objective": {"name": "wgan_gp", "penalty_weight": True}}, ("objective", "penalty_weight"), "a number"),
@@ -75,6 +75,7 @@ def test_another_optimiser_brings_its_own_defaults() -> None:
         ({"dataset": {"name": "ring", "std": -1.0}}, ("dataset",), "std"),
         ({"dataset": {"name": "ring", "mode": 8}}, ("dataset", "mode"), "did you mean 'modes'?"),
         ({"dataset": 3}, ("dataset",), "a word or a block with a name"),
+        ({"dataset": "ring_vegan"}, ("dataset", "name"), "did you mean 'ring_veegan'?"),
         ({"generator": {"name": "mlp", "activation": "rely"}}, ("generator", "activation"), "relu"),
         ({"optimizer": {"lr": "1e-4"}}, ("optimizer", "lr"), "without quotes"),
         ({"optimizer": {"lr": -1.0}}, ("optimizer",), "lr is a positive number"),
@@ -83,6 +84,21 @@ def test_another_optimiser_brings_its_own_defaults() -> None:
         ({"evaluate": {"emd_n": 3000}}, ("evaluate", "emd_n"), "at most n"),
         ({"evaluate": {"emd_x": 3000}}, ("evaluate", "emd_x"), "did you mean 'emd_n'?"),
         ({"batch_size": True}, ("batch_size",), "integer"),
+        ({"pack": 0}, ("pack",), "greater than or equal to 1"),
+        ({"objective": {"name": "wgan_gp", "pack": 0}}, ("objective", "pack"), "greater than or equal to 1"),
+        ({"ema": 1.0}, ("ema",), "less than 1"),
+        ({"update": "both"}, ("update",), "simultaneous"),
+        ({"update": "simultaneous"}, ("update",), "critic_steps says more"),
+        ({"update": "simultaneous", "critic_steps": 1, "critic_warmup": {"steps": 9}}, ("update",), "critic_warmup"),
+        ({"lr_schedule": {"shape": "step"}}, ("lr_schedule", "shape"), "cosine"),
+        (
+            {"objective": {"name": "wgan_gp", "lr_schedule": {"fnal": 0.1}}},
+            ("objective", "lr_schedule", "fnal"),
+            "final",
+        ),
+        ({"instance_noise": {"until": 2.0}}, ("instance_noise", "until"), "less than or equal to 1"),
+        ({"dataset": {"name": "ring_veegan", "mode": 8}}, ("dataset", "mode"), "did you mean 'modes'?"),
+        ({"critic": {"name": "mlp", "activation": "group_sort", "width": 5}}, ("critic",), "pairs"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_where_they_stand(change: dict[str, Any], path: tuple[str, ...], words: str) -> None:
@@ -126,8 +142,15 @@ def test_groups_differ_in_shape_alone() -> None:
     def group(**change: Any) -> str:
         return TRAIN.group(TRAIN.resolve({**BASE, **change}))
 
-    same = {"optimizer": {"lr": 0.5}}, {"objective": {"name": "wgan_gp", "penalty_weight": 0.1}}
+    same = {"optimizer": {"lr": 0.5}}, {"objective": {"name": "wgan_gp", "penalty_weight": 0.1}}, {"arm": "tuned"}
+    assert group(ema=0.9) == group(ema=0.99) != group()
+    assert group(instance_noise={"std": 0.1}) == group(instance_noise={"std": 0.2}) != group()
     other = (
+        {"pack": 2},
+        {"generator_steps": 2},
+        {"training_set": 10},
+        {"lr_schedule": {"shape": "linear"}},
+        {"critic_warmup": {"steps": 100}},
         {"steps": 5},
         {"critic_steps": 1},
         {"critic": {"name": "mlp", "width": 5}},
@@ -143,6 +166,52 @@ def test_data_sets_with_samples_of_one_shape_share_a_measurement() -> None:
 
     assert shape() == shape(dataset="grid") == shape(steps=5) == shape(evaluate={"n": 2000})
     assert len({shape(), shape(batch_size=5), shape(objective="wgan_clip"), shape(latent={"dim": 5})}) == 4
+
+
+def test_a_preset_is_the_data_set_that_it_stands_for() -> None:
+    by_name, by_hand = (
+        make_cell(TRAIN, TRAIN.resolve({**BASE, "dataset": dataset}))
+        for dataset in ("ring_veegan", {"name": "ring", "radius": 1.0, "std": 0.01})
+    )
+    assert by_name.id == by_hand.id
+
+
+def test_blocks_of_an_objective_win_over_the_grids() -> None:
+    raw = {**BASE, "ema": 0.9, "lr_schedule": {"shape": "linear", "warmup": 5}, "instance_noise": {"std": 0.1}}
+    own = {"name": "wgan_gp", "ema": 0.5, "lr_schedule": {"shape": "cosine"}}
+    settings = TRAIN.resolve({**raw, "objective": own})
+    assert settings["ema"] == 0.5
+    assert settings["lr_schedule"] == {"shape": "cosine", "warmup": 0, "final": 0.0}
+    assert settings["instance_noise"] == {"std": 0.1, "until": 1.0}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_batch_norm_in_a_critic_whose_slopes_are_looked_at_is_impossible(name: str) -> None:
+    """By the papers: those with a penalty on slopes, and none else."""
+    penalised = {
+        "wgan_gp", "wgan_lp", "wgan_div", "dragan", "non_saturating_r1", "non_saturating_r1_r2", "r3gan", "cramer",
+    }  # fmt: skip
+    raw = {"objective": name, "dataset": "ring", "critic": {"name": "mlp", "norm": "batch"}}
+    reason = training_settings.impossible(TRAIN.resolve(raw))
+    assert (reason is not None) == (name in penalised)
+    assert reason is None or "use norm: layer" in reason
+    for norm in ("layer", "none"):
+        raw["critic"] = {"name": "mlp", "norm": norm}
+        assert training_settings.impossible(TRAIN.resolve(raw)) is None
+
+
+def test_work_counts_the_updates_that_there_are() -> None:
+    """Of a linear generator 2 -> 2 and a linear critic 2 m -> 1, by hand."""
+    linear = {"name": "mlp", "depth": 0}
+    raw = {"objective": "non_saturating", "dataset": "ring", "generator": linear, "critic": linear}
+    raw |= {"steps": 10, "batch_size": 7, "pack": 3, "generator_steps": 2, "critic_warmup": {"steps": 5, "until": 4}}
+    generator, critic, scores, samples = 4, 6, 7, 21
+    critic_updates, generator_updates = 4 * 5 + 6 * 1, 20
+    expected = critic_updates * (generator * samples + 6 * critic * scores)
+    expected += generator_updates * (3 * generator * samples + 2 * critic * scores)
+    settings = TRAIN.resolve(raw)
+    assert training_settings.critic_updates(settings, 10) == critic_updates
+    assert training_settings.work(settings) == 2 * expected
 
 
 @pytest.mark.parametrize("spacing", ["log", "linear"])

@@ -57,6 +57,12 @@ def test_every_value_knows_its_line() -> None:
     assert isinstance(block["objective"], Items)
 
 
+def test_a_list_that_is_changed_keeps_its_places() -> None:
+    changed = parse(TEXT, "F")["objective"].each(lambda item: [item])
+    assert changed == [["minimax"], [{"name": "wgan_clip", "clip": 0.1}]]
+    assert (changed.mark, changed.marks) == ("F:8", ["F:8", "F:9"])
+
+
 # YAML 1.2.2, chapter 10.3.2, and its examples; bool and str before int, since True == 1.
 SCALARS: list[tuple[str, Any]] = [
     ("", None),

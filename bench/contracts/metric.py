@@ -43,7 +43,7 @@ def _values(metric: Metric, points: Array, reference: Array, modes: Modes) -> Ma
 
 
 def _where(modes: Modes) -> str:
-    return f"for {len(modes.means)} modes in {modes.means.shape[1]} dimensions"
+    return f"(mixture with K = {len(modes.means)}, D = {modes.means.shape[1]})"
 
 
 def _directed(metric: Metric) -> dict[str, int]:
@@ -101,7 +101,7 @@ def check_columns(metric: Metric) -> None:
     for modes in _mixtures():
         for n, m in ((_N, _N), (_N, 2 * _N), (2 * _N, _N)):
             values = _values(metric, _real(modes, n, 1), _real(modes, m, 2), modes)
-            where = f"{_where(modes)}, {n} samples and {m} of the reference"
+            where = f"with {n} samples and {m} of the reference {_where(modes)}"
             missing, extra = metric.columns.keys() - values.keys(), values.keys() - metric.columns.keys()
             require(not missing, f"compute does not give the declared column {min(missing, default='')!r} {where}")
             require(not extra, f"compute gives the column {min(extra, default='')!r}, which is not declared")
@@ -197,7 +197,7 @@ def check_direction(metric: Metric) -> None:
             require(
                 sign * perfect[name] > sign * collapsed[name],
                 f"{name} is {perfect[name]:.4g} for real samples and {collapsed[name]:.4g} for collapsed ones "
-                f"{_where(modes)}, and {'higher' if sign > 0 else 'lower'} is declared to be better: "
+                f"{_where(modes)}, yet {'higher' if sign > 0 else 'lower'} is declared to be better: "
                 "is the direction wrong?",
             )
 

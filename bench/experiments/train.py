@@ -63,6 +63,7 @@ class Train:
         for key in raw:
             if key not in (*training_settings.KEYS, "evaluate"):
                 known = {*training_settings.KEYS, "evaluate", "seeds", "union", "description", "experiment"}
+                known |= {"search", "published"}
                 raise SettingError((key,), f"unknown setting {key!r}; {nearest(key, known)}")
         settings = training_settings.resolve(raw)
         kinds: list[type[Any]] = [Evaluate, *(metric.settings for metric in METRICS.values())]

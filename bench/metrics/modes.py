@@ -59,7 +59,8 @@ def compute(points: Array, reference: Array, modes: Modes | None, settings: Sett
     Rules of Srivastava et al. 2017 (arXiv:1705.07761) for coverage and quality, and of Lin et al. 2018
     (arXiv:1712.04086) for the reverse KL. Departures: a sample on the boundary is of high quality; q is over all
     samples, as in the code of Liu et al. 2020 (arXiv:2006.10728, whose quality test is the box), while that of Lin et
-    al. leaves those of low quality out, which is undefined where there are no others.
+    al. leaves those of low quality out, which is undefined where there are no others. Where modes spread over some axes
+    only, offsets along the others count in the same std, as in the code of Lin et al.
     """
     from scipy.spatial.distance import cdist
     from scipy.special import rel_entr

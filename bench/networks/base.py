@@ -23,16 +23,21 @@ def _unchanged(parameters: Parameters, buffers: Parameters) -> Parameters:
 class Network:
     """A network for given shapes.
 
-    ``init(generator)`` draws parameters on the CPU in float32; ``apply(parameters, x [B, *inputs]) -> [B, *outputs]``.
+    ``init(generator)`` draws parameters on the CPU in float32; ``bind(parameters)`` gives the function of them,
+    x [B, *inputs] -> [B, *outputs], and does once what does not depend on x.
     Buffers are tensors that no optimiser touches and no gradient flows into: ``init_buffers(parameters, generator)``
-    draws them after the parameters, ``refresh(parameters, buffers)`` gives their values for the next critic step, and
-    ``apply`` finds them beside the parameters: ``apply({**parameters, **buffers}, x)``. Most networks have none.
+    draws them after the parameters, ``refresh(parameters, buffers)`` gives their values for the next update, and
+    ``bind`` finds them beside the parameters: ``bind({**parameters, **buffers})``. Most networks have none.
     """
 
     init: Callable[[torch.Generator], Parameters]
-    apply: Callable[[Parameters, torch.Tensor], torch.Tensor]
+    bind: Callable[[Parameters], Callable[[torch.Tensor], torch.Tensor]]
     init_buffers: Callable[[Parameters, torch.Generator], Parameters] = _no_buffers
     refresh: Callable[[Parameters, Parameters], Parameters] = _unchanged
+
+    def apply(self, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+        """``bind(parameters)(x)``."""
+        return self.bind(parameters)(x)
 
 
 class NetworkSettings(Protocol):

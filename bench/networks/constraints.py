@@ -44,15 +44,17 @@ def orthonormal(weight: torch.Tensor) -> torch.Tensor:
     """The nearest matrix with orthonormal rows or columns, whichever are fewer, by Björck's iteration of order 1.
 
     ``W <- 3/2 W - 1/2 W W^T W``, ``BJORCK_ITERATIONS`` times (Björck & Bowie 1971; Anil, Lucas & Grosse 2019,
-    arXiv:1811.05381). It pulls every singular value in (0, 1] to 1 from below, so a linear map with the
-    result is 1-Lipschitz up to rounding wherever the iteration stops; tiny singular values, which grow by 3/2 an
-    iteration, may have arrived at less than 1. The gradient flows through all of it.
+    arXiv:1811.05381). It pulls every singular value in (0, 1] to 1 from below, so a linear map with the result is
+    1-Lipschitz up to rounding wherever the iteration stops. The smallest singular values of a square matrix of random
+    entries, which grow by 3/2 an iteration, may not have arrived; those of an orthogonal one have. The gradient flows
+    through all of it.
 
-    Departure from the authors' code: W [m, n] is first divided by ``sqrt(|W W^T|)``, a Frobenius norm, which is never
-    less than the largest singular value; theirs divides by ``sqrt(m n)``, which is, where entries are larger than 1.
+    Departure from the authors' code: W [m, n] is first divided by ``sqrt(|W W^T|)`` in the Frobenius norm, which bounds
+    the largest singular value of any matrix; theirs divides by ``sqrt(m n)``, a bound where no entry is larger than 1.
     """
     if min(weight.shape) == 1:
-        return weight / torch.linalg.vector_norm(weight)  # what the iteration would leave as it is
+        result: torch.Tensor = weight / torch.linalg.vector_norm(weight)  # what the iteration would leave as it is
+        return result
     wide = weight.shape[0] <= weight.shape[1]
     gram = weight @ weight.T if wide else weight.T @ weight
     scale = torch.linalg.vector_norm(gram).sqrt()
@@ -61,5 +63,4 @@ def orthonormal(weight: torch.Tensor) -> torch.Tensor:
         if iteration > 0:
             gram = weight @ weight.T if wide else weight.T @ weight
         weight = 1.5 * weight - 0.5 * (gram @ weight if wide else weight @ gram)
-    result: torch.Tensor = weight
-    return result
+    return weight

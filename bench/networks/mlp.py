@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,19 +85,27 @@ class Mlp:
                     parameters[f"{layer}.shift"] = torch.zeros(fan_out)
             return parameters
 
-        def apply(parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
-            x = x.flatten(1)
-            if self.input_scale != 1:
-                x = x * self.input_scale
-            for layer in range(self.depth):
-                x = self._linear(parameters, layer, x)
-                if self.norm != "none":
-                    x = normalise(x, 1 if self.norm == "layer" else 0)
-                    x = x * parameters[f"{layer}.scale"] + parameters[f"{layer}.shift"]
-                x = self._activate(x)
-            if self.minibatch_std:
-                x = append_deviation(x)
-            return self._linear(parameters, self.depth, x).reshape(-1, *outputs)
+        def bind(parameters: Parameters) -> Callable[[torch.Tensor], torch.Tensor]:
+            weights = [self._weight(parameters, layer) for layer in range(self.depth + 1)]
+
+            def linear(layer: int, x: torch.Tensor) -> torch.Tensor:
+                return torch.nn.functional.linear(x, weights[layer], parameters[f"{layer}.bias"])
+
+            def apply(x: torch.Tensor) -> torch.Tensor:
+                x = x.flatten(1)
+                if self.input_scale != 1:
+                    x = x * self.input_scale
+                for layer in range(self.depth):
+                    x = linear(layer, x)
+                    if self.norm != "none":
+                        x = normalise(x, 1 if self.norm == "layer" else 0)
+                        x = x * parameters[f"{layer}.scale"] + parameters[f"{layer}.shift"]
+                    x = self._activate(x)
+                if self.minibatch_std:
+                    x = append_deviation(x)
+                return linear(self.depth, x).reshape(-1, *outputs)
+
+            return apply
 
         def init_buffers(parameters: Parameters, generator: torch.Generator) -> Parameters:
             buffers: Parameters = {}
@@ -112,7 +121,7 @@ class Mlp:
                 fresh[f"{layer}.u"], fresh[f"{layer}.v"] = vectors
             return fresh
 
-        return Network(init, apply, init_buffers, refresh) if self.constraint == "spectral" else Network(init, apply)
+        return Network(init, bind, init_buffers, refresh) if self.constraint == "spectral" else Network(init, bind)
 
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
         """See ``NetworkSettings.multiplications``; a constraint's own work, the same for any batch, does not count."""
@@ -140,14 +149,16 @@ class Mlp:
                 torch.nn.init.orthogonal_(weight, self.gain, generator=generator)
         return weight, bias
 
-    def _linear(self, parameters: Parameters, layer: int, x: torch.Tensor) -> torch.Tensor:
+    def _weight(self, parameters: Parameters, layer: int) -> torch.Tensor:
+        """The matrix of a layer under the constraint."""
         weight = parameters[f"{layer}.weight"]
         match self.constraint:
             case "spectral":
-                weight = spectral(weight, parameters[f"{layer}.u"], parameters[f"{layer}.v"])
+                return spectral(weight, parameters[f"{layer}.u"], parameters[f"{layer}.v"])
             case "orthonormal":
-                weight = orthonormal(weight)
-        return torch.nn.functional.linear(x, weight, parameters[f"{layer}.bias"])
+                return orthonormal(weight)
+            case "none":
+                return weight
 
     def _activate(self, x: torch.Tensor) -> torch.Tensor:
         match self.activation:

@@ -12,6 +12,9 @@ BUDGETS = {
     "cpu_seconds": "CPU seconds",
 }
 STEP = "one round of critic and generator updates"
+MOST_NAMED = 6
+LONGEST_REASON = 160
+"""How many cells a caption names, and how much it tells of why they were skipped."""
 BOOTSTRAP = "95 % percentile bootstrap interval"
 
 
@@ -42,6 +45,20 @@ def budget(cells: Sequence[CellView], budgets: Mapping[str, str] = BUDGETS) -> s
             other.append(inside(label))
     told = [f"equal in {' and '.join(same)}" if same else "", f"not in {' and '.join(other)}" if other else ""]
     return f"Budget: {', '.join(filter(None, told))}." if same or other else ""
+
+
+def skipped(cells: Iterable[tuple[str, CellView]]) -> str:
+    """Why cells, with their names, were not trained: each reason once, with the names that it holds for."""
+    named: dict[str, dict[str, None]] = {}
+    for name, cell in cells:
+        for seed in cell.ended("skipped"):
+            reason = str(cell.last.loc[seed, "message"]).strip().rstrip(".")
+            named.setdefault(reason[:LONGEST_REASON], {})[name] = None
+    told = []
+    for reason, names in named.items():
+        more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+        told.append(f"{', '.join([*list(names)[:MOST_NAMED], *more])}, skipped: {reason}.")
+    return sentences(*told)
 
 
 def origin(view: View) -> str:

@@ -88,7 +88,7 @@ def curves(
                 for task, group in zip(tasks, groups, strict=True)
                 if (cells := tuple(cell for name in chosen for cell in group.get(name, ())[:MOST_LINES]))
             ]
-            rows += [list(row) for row in chunks(panels, TASKS_ABREAST)]
+            rows += [list(row) for row in even_rows(panels)]
     abreast = max(len(row) for row in rows)
     rows = rows[: max(1, MOST_PANELS // abreast)]
     lines = max(len(panel.cells) * len(panel.curves) for row in rows for panel in row)
@@ -104,9 +104,7 @@ def curves(
         axes[0].set_ylabel(style.plain(row[0].curves[0].label if len(row[0].curves) == 1 else "loss"))
         for one in axes[len(row) :]:
             one.set_axis_off()
-    for one in grid[-1]:
-        one.set_xlabel("steps")
-    figure.align_ylabels(grid[:, 0])
+    label_columns(figure, grid, "steps")
     return figure, sum(cell.id not in drawn for task in tasks for cell in task.cells)
 
 
@@ -183,7 +181,7 @@ def samples(tasks: Sequence[Task], load: Load, colours: Mapping[str, str], colum
     rows = [
         (task, list(row))
         for task in tasks
-        for row in chunks(_portraits(task, load, column), SAMPLES_ABREAST)
+        for row in _chunks(_portraits(task, load, column), SAMPLES_ABREAST)
     ]  # fmt: skip
     if not rows:
         return None
@@ -267,6 +265,20 @@ def _by_objective(task: Task) -> dict[str, list[CellView]]:
     return groups
 
 
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """The items, as many at a time."""
+def even_rows(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """The items in as few rows as the width allows, and as even ones."""
+    rows = max(1, -(-len(items) // TASKS_ABREAST))
+    return _chunks(items, max(1, -(-len(items) // rows)))
+
+
+def label_columns(figure: Figure, grid: npt.NDArray[np.object_], label: str) -> None:
+    """Ticks with numbers, and the label, under the lowest panel of each column, whatever stands below it."""
+    for column in grid.T:
+        lowest = [axes for axes in column if axes.axison][-1]
+        lowest.tick_params(labelbottom=True)
+        lowest.set_xlabel(label)
+    figure.align_ylabels(grid[:, 0])
+
+
+def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -14,12 +14,12 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from bench.metrics import FLOOR, all_columns
 from bench.report import captions, style
 from bench.report.captions import BOOTSTRAP
-from bench.report.figures import MOST_PANELS, TASKS_ABREAST, Curve, Drawing, chunks
+from bench.report.figures import MOST_PANELS, Curve, Drawing, even_rows, label_columns
 from bench.report.tables import Entry, Heading, Part, Row, Table
 from bench.report.view import CellView, Task, View
 from bench.statistics import Array, Estimate, best_of, interval
@@ -82,14 +82,13 @@ class Search:
 
 
 def searches(task: Task) -> list[Search]:
-    """The searches on a task that have tried a setting, in the order of the grid."""
+    """The searches on a task, in the order of the grid; none as long as none of them has tried a setting."""
     found = []
     for objective in dict.fromkeys(cell.objective for cell in task.drawn):
         cells = [cell for cell in task.drawn if cell.objective == objective]
         tried = tuple(cell for cell in cells if _tried(cell))
-        if tried:
-            found.append(Search(task, objective, tried, len(cells) - len(tried)))
-    return found
+        found.append(Search(task, objective, tried, len(cells) - len(tried)))
+    return found if any(search.cells for search in found) else []
 
 
 def best(task: Task) -> list[CellView]:
@@ -174,7 +173,7 @@ def drawings(view: View, colours: Mapping[str, str]) -> list[Drawing]:
     found = [search for task in view.tasks for search in searches(task)]
     rows = [
         [(task, curve) for task in together if curve in _shown(task)]
-        for together in chunks(_tasks(found), TASKS_ABREAST)
+        for together in even_rows(_tasks(found))
         for curve in SHOWN
     ]
     rows = [row for row in rows if row]
@@ -194,12 +193,9 @@ def drawings(view: View, colours: Mapping[str, str]) -> list[Drawing]:
         axes[0].set_ylabel(row[0][1].label)
         for one in axes[len(row) :]:
             one.set_axis_off()
-    for one in grid[-1]:
-        one.set_xlabel("settings tried")
-    figure.align_ylabels(grid[:, 0])
+    label_columns(figure, grid, "settings tried")
     caption = captions.sentences(
-        "Expected best against the number k of settings tried; bands: the intervals. Dashed: fresh real samples in "
-        "place of generated ones, the mean over seeds.",
+        "Thick: against the number k of settings tried; bands: the intervals; dashed: the floor.",
         f"Panels that this figure has no room for: {left_out}." if left_out else "",
         _expected_caption(view, found),
     )
@@ -212,7 +208,7 @@ def _draw(axes: Axes, task: Task, curve: Curve, colours: Mapping[str, str], heig
     most = 1
     for search in searches(task):
         n, colour = len(search.cells), colours[search.objective]
-        draws = np.unique(np.geomspace(1, n, MOST_DRAWS).round().astype(int)).tolist()
+        draws = np.unique(np.geomspace(1, max(1, n), MOST_DRAWS).round().astype(int)).tolist()
         expected = search.expected(curve.column, draws)
         name = style.plain(search.objective, 30)
         if expected is None:
@@ -232,6 +228,8 @@ def _draw(axes: Axes, task: Task, curve: Curve, colours: Mapping[str, str], heig
     axes.xaxis.set_minor_locator(FixedLocator([]))
     if curve.log:
         style.log_values(axes)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.08)
     axes.autoscale_view()
     style.label_ends(axes, ends, height)
@@ -242,15 +240,15 @@ def _expected_caption(view: View, found: Sequence[Search]) -> str:
     seed = f", by search seed {how['seed']}" if how else ""
     left_out = sum(search.left_out for search in found)
     return captions.sentences(
-        f"The best of k settings drawn without replacement from all that were tried, in expectation, exactly, with its "
-        f"{BOOTSTRAP} over settings; near k = all no resample holds a better one, and it reaches to the worse side "
-        f"alone. Settings were drawn at random{seed}, and the best is taken by the value that is shown, on the seeds "
-        "that it was found with: where k is large it is optimistic for fresh seeds.",
-        f"The value of a setting: at its last step, the mean over {captions.seeds(_cells(found))}. A run that diverged "
-        "or failed counts for 0 modes, and for the worst EMD that any setting of its part ended with; Div. and Failed: "
-        "settings with such a run.",
+        "Expected best of k of the settings that were tried (exact, without replacement), with its "
+        f"{BOOTSTRAP} over settings, which near k = all reaches to the worse side alone. Settings were drawn at "
+        f"random{seed}. The best is taken by the value that is shown, on the seeds that it was found with: the larger "
+        "k, the more optimistic for fresh seeds.",
+        f"Value of a setting: at its last step, the mean over {captions.seeds(_cells(found))}. Div., Failed: settings "
+        "with such a run; it counts for 0 modes, and for the worst EMD that a setting of its part ended with.",
         f"Settings that were skipped or are missing, left out: {left_out}." if left_out else "",
-        "Floor: fresh real samples, as many, in place of generated ones.",
+        captions.skipped((cell.objective, cell) for task in _tasks(found) for cell in task.drawn),
+        "Floor: fresh real samples in place of generated ones.",
         captions.measured_on(_cells(found)),
         captions.budget(_cells(found)),
         captions.origin(view),

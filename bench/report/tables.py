@@ -22,8 +22,8 @@ from bench.statistics import Estimate
 class Quoted:
     """A number from elsewhere, shown with the digits that it was given with, and its spread where one was given."""
 
-    value: float | str
-    spread: float | str | None = None
+    value: float
+    spread: float | None = None
 
 
 Entry = str | int | float | Estimate | Quoted | None
@@ -68,7 +68,7 @@ class Shown:
 
     value: str
     interval: str = ""
-    spread: str = ""
+    """Or a spread."""
     best: bool = False
 
 
@@ -124,9 +124,9 @@ def _show(entry: Entry, decimals: int, best: bool) -> Shown:
     if isinstance(entry, Estimate):
         low, high = _number(entry.low, decimals), _number(entry.high, decimals)
         interval = f"[{low}, {high}]" if math.isfinite(entry.low) else ""
-        return Shown(_number(entry.value, decimals), interval, best=best)
+        return Shown(_number(entry.value, decimals), interval, best)
     if isinstance(entry, Quoted):
-        return Shown(_given(entry.value), spread="" if entry.spread is None else f"\u00b1 {_given(entry.spread)}")
+        return Shown(f"{entry.value:,}", "" if entry.spread is None else f"\u00b1 {entry.spread:,}")
     return Shown(f"{entry:,}" if isinstance(entry, int) else _number(entry, decimals))
 
 
@@ -135,10 +135,6 @@ def _number(value: float, decimals: int) -> str:
         return "\u2013" if math.isnan(value) else str(value)
     text = f"{value:,.{decimals}f}"
     return f"{value:.1g}" if value and not text.strip("-0.,") else text
-
-
-def _given(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:,}"
 
 
 def markdown(table: Table) -> str:
@@ -164,8 +160,7 @@ def _padded(line: Sequence[str], widths: Sequence[int], left: Sequence[bool]) ->
 
 def _markdown_entry(entry: Shown) -> str:
     value = _markdown(entry.value)
-    parts = (f"**{value}**" if entry.best else value, entry.interval, _markdown(entry.spread))
-    return " ".join(filter(None, parts))
+    return f"{f'**{value}**' if entry.best else value} {entry.interval}".strip()
 
 
 def _markdown(text: str) -> str:
@@ -202,8 +197,8 @@ def latex(table: Table) -> str:
                 values[0] = rf"\textit{{{values[0]}}}"
             values = [_latex_words(v) if h.words else v for v, h in zip(values, table.headings, strict=True)]
             lines.append(" & ".join(values) + r" \\")
-            if any(entry.interval or entry.spread for entry in entries):
-                lines.append(" & ".join(_latex_below(e.interval or e.spread) for e in entries) + r" \\[2pt]")
+            if any(entry.interval for entry in entries):
+                lines.append(" & ".join(_latex_below(e.interval) for e in entries) + r" \\[2pt]")
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
@@ -213,13 +208,13 @@ def latex(table: Table) -> str:
             rf"\caption{{{_latex(table.caption)}}}",
             rf"\label{{tab:{table.name}}}",
             r"\scriptsize",
-            r"\setlength{\tabcolsep}{2pt}",
-            rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+            r"\setlength{\tabcolsep}{1.4pt}",
+            rf"\begin{{tabular*}}{{\textwidth}}{{@{{\extracolsep{{\fill}}}}{columns}@{{}}}}",
             r"\toprule",
             heads + r" \\",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular*}",
             r"\end{table*}",
             "",
         ]
@@ -244,6 +239,7 @@ def _latex_below(text: str) -> str:
 
 
 def _latex_words(text: str) -> str:
+    text = text.replace("=", r"=\allowbreak{}")
     return rf"\parbox[t]{{3.6cm}}{{\raggedright\hangindent=1em {text}}}" if text else ""
 
 

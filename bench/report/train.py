@@ -28,9 +28,6 @@ CURVES = (
 LOSSES = (Curve("critic_loss", "critic"), Curve("generator_loss", "generator", "--"))
 FEWEST_PAIRS = 5
 """Below, no interval covers what it says, and nothing is called best."""
-MOST_NAMED = 6
-LONGEST_REASON = 160
-"""How many cells a caption names, and how much it tells of why one was skipped."""
 
 
 def tables(view: View) -> list[Table]:
@@ -137,7 +134,7 @@ def _caption(
         f"Mean over the n runs that ended well, of {captions.seeds(cells)} a cell, at their last step, with its "
         f"{BOOTSTRAP} over seeds, expanded for small n.",
         "Div.: runs that diverged; Lost: runs that failed, were skipped or are missing; neither has a value.",
-        _skipped(cells),
+        captions.skipped((cell.label, cell) for cell in cells),
         "Bold: the best mean, where the 95 % interval of its difference to the runner-up, paired by seed over at least "
         f"{FEWEST_PAIRS} seeds, leaves out zero.",
         "Floor: fresh real samples, as many, in place of generated ones.",
@@ -147,20 +144,6 @@ def _caption(
         captions.budget(cells, budgets),
         captions.origin(view),
     )
-
-
-def _skipped(cells: Sequence[CellView]) -> str:
-    """Why cells were not trained: the reasons, each with the cells that it holds for."""
-    labels: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        for seed in cell.ended("skipped"):
-            reason = str(cell.last.loc[seed, "message"]).strip().rstrip(".")
-            labels.setdefault(reason[:LONGEST_REASON], {})[cell.label] = None
-    told = []
-    for reason, named in labels.items():
-        shown = [*list(named)[:MOST_NAMED], *([f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else [])]
-        told.append(f"{', '.join(shown)}, skipped: {reason}.")
-    return captions.sentences(*told)
 
 
 def _samples_caption(cells: Sequence[CellView], left_out: int, told: str) -> str:

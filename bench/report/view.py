@@ -69,7 +69,9 @@ class CellView:
     @cached_property
     def last(self) -> pd.DataFrame:
         """The last row of each run, by seed."""
-        return self.rows.groupby("seed").tail(1).set_index("seed").sort_index() if len(self.rows) else self.rows
+        if not len(self.rows):
+            return self.rows
+        return self.rows.drop_duplicates("seed", keep="last").set_index("seed").sort_index()
 
     @cached_property
     def outcomes(self) -> Outcomes:
@@ -78,17 +80,21 @@ class CellView:
 
     def ended(self, *statuses: str) -> list[int]:
         """The seeds whose run ended so, or so."""
-        if not len(self.last):
-            return []
-        return [int(str(seed)) for seed in self.last.index[self.last["status"].isin(statuses)]]
+        return [seed for seed, status in self._ends.items() if status in statuses]
+
+    @cached_property
+    def _ends(self) -> dict[int, str]:
+        return dict(zip(self.last.index.tolist(), self.last["status"].tolist(), strict=True)) if len(self.last) else {}
 
     def final(self, column: str) -> Mapping[int, float]:
         """The column at the end of each run that ended well, by seed; runs without a finite value are left out."""
         if column not in self.last:
             return {}
         if column not in self._finals:
-            values = zip(self.ended("ok"), self.last.loc[self.last["status"] == "ok", column], strict=True)
-            self._finals[column] = {seed: float(value) for seed, value in values if math.isfinite(value)}
+            values = zip(self._ends.items(), self.last[column].tolist(), strict=True)
+            self._finals[column] = {
+                seed: float(value) for (seed, status), value in values if status == "ok" and math.isfinite(value)
+            }
         return self._finals[column]
 
     @cached_property

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from synthetic import OBJECTIVES, make_world
+from synthetic import OBJECTIVES, make_search, make_world
 
 from bench.report import Report, build, train
 
@@ -21,6 +21,13 @@ def built(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     """A copy of the folder with its report, not to be written to."""
     folder = tmp_path_factory.mktemp("built") / "modes"
     shutil.copytree(world, folder)
+    return folder, build(folder)
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+    """The folder of a search with its report, not to be written to."""
+    folder = make_search(tmp_path_factory.mktemp("searched") / "search")
     return folder, build(folder)
 
 

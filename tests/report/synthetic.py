@@ -93,6 +93,13 @@ def cut_short(rows: list[dict[str, Any]], status: str, message: str, observed: i
     return [*rows[:observed], last]
 
 
+def not_run(rows: list[dict[str, Any]], status: str, message: str) -> list[dict[str, Any]]:
+    """The one row of a run that never trained."""
+    settings = dict(flatten(json.loads(rows[0]["settings"])))
+    identity = (*records.IDENTITY, *settings, "git_commit", "git_dirty")
+    return [{name: rows[0][name] for name in identity} | {"step": 0, "status": status, "message": message}]
+
+
 def points_of(dataset: str, skill: float, seed: int, n: int = 2500) -> np.ndarray:
     rng = np.random.default_rng([seed, 7])
     means = MEANS[dataset]
@@ -200,9 +207,7 @@ def make_search(
                 rows = run_rows(objective, dataset, seed, cell_id, own, skill)
                 end = ENDS.get(draw, "ok")
                 if end in ("skipped", "failed"):
-                    kept = ("schema", "grid", "cell_id", "run_id", "seed", "experiment", "settings", *own)
-                    rows = [{name: value for name, value in rows[0].items() if name.startswith(kept)}]
-                    rows[0] |= {"step": 0, "status": end, "message": "batch norm and a penalty"}
+                    rows = not_run(rows, end, "batch norm and a penalty.")
                 elif end == "diverged":
                     rows = cut_short(rows, end, "a gradient", 2)
                 if end != "missing":

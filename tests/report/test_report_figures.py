@@ -140,6 +140,11 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[View, dict[str, Dra
     return draw(make_world(folder, objectives=OBJECTIVES[2:], rates=(1e-4, 5e-4, 1e-3), seeds=[0, 1]))
 
 
+@pytest.fixture(scope="module")
+def hunt(searched: tuple[Path, Report]) -> tuple[View, dict[str, Drawing]]:
+    return draw(searched[0])
+
+
 def panels(figure: Figure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.axison]
 
@@ -153,8 +158,11 @@ def boxes(figure: Figure) -> Iterator[tuple[str, Bbox]]:
                 yield text.get_text(), text.get_window_extent(renderer)
 
 
-@pytest.mark.parametrize("kind", ["drawn", "sweep"])
-@pytest.mark.parametrize("name", ["samples", "modes_covered", "emd", "losses"])
+USUAL = ("samples", "modes_covered", "emd", "losses")
+KINDS = {"drawn": USUAL, "sweep": USUAL, "hunt": ("samples", "emd", "best_of_k")}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in KINDS.items() for name in names])
 def test_no_text_covers_another_or_leaves_the_page(kind: str, name: str, request: pytest.FixtureRequest) -> None:
     figure = request.getfixturevalue(kind)[1][name].figure
     with style.applied():
@@ -233,6 +241,28 @@ def test_settings_of_one_objective_are_shades_in_a_panel_of_its_own(sweep: tuple
     for axes in shown:
         assert {text.get_text() for text in axes.texts} == {"lr=0.0001", "lr=0.0005", "lr=0.001", "real samples"}
         assert len({text.get_color() for text in axes.texts}) == 4
+
+
+def test_panels_stand_in_even_rows_with_numbers_under_each_column(tmp_path: Path) -> None:
+    from bench.report import figures
+
+    for count, rows in ((1, [1]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (7, [3, 3, 1])):
+        assert [len(row) for row in figures.even_rows(range(count))] == rows
+    folder = make_world(tmp_path / "w", objectives=["wgan_gp"], datasets=["ring"], seeds=[0])
+    [task] = view.read(folder).tasks
+    with style.applied():
+        figure, _ = figures.curves([task] * 5, [[train.CURVES[1][2][0]]], FIXED)
+        figure.draw_without_rendering()
+    told = [
+        (axes.get_xlabel(), any(t.label1.get_visible() for t in axes.xaxis.get_major_ticks()))
+        for axes in panels(figure)
+    ]
+    assert told == [("", False), ("", False), ("steps", True), ("steps", True), ("steps", True)]
+
+
+def test_a_panel_has_room_for_its_labels() -> None:
+    assert style.panel_height(3) == 1.35
+    assert style.panel_height(30) == pytest.approx(30 * 1.25 * style.SMALL / 72)
 
 
 def test_what_has_no_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import OBJECTIVES, SEEDS, run_rows, settings_of
+from synthetic import OBJECTIVES, SEEDS, STEPS, make_search, not_run, run_rows, settings_of
 
 from bench import records
 from bench.report import view
@@ -60,6 +60,49 @@ def test_what_is_judged_differently_is_not_compared(tmp_path: Path) -> None:
         ["ring (dataset.std=0.05, evaluate.n=100)", "a"],
         ["ring (dataset.std=0.05, evaluate.n=200)", "a"],
     ]
+
+
+def test_arms_are_not_compared_and_an_arm_without_a_name_is_not_told(tmp_path: Path) -> None:
+    base = {"objective": "a", "dataset": {"name": "ring", "std": 0.02}}
+    publish(tmp_path, "a0", base | {"arm": ""})
+    publish(tmp_path, "a1", base | {"arm": "reference"})
+    publish(tmp_path, "a2", base | {"arm": "tuned", "steps": 10})
+    publish(tmp_path, "a3", base | {"arm": "tuned", "steps": 20})
+    assert sorted(labels(tmp_path)) == [
+        ["ring", "a"],
+        ["ring, arm: reference", "a"],
+        ["ring, arm: tuned", "a (steps=10)", "a (steps=20)"],
+    ]
+
+
+def test_drawn_cells_are_told_from_chosen_ones(tmp_path: Path) -> None:
+    found = view.read(make_search(tmp_path, settings=3, objectives=["wgan_gp"], arms=[""], chosen=[0]))
+    [task] = found.tasks
+    assert [cell.draw for cell in task.cells] == [None, 0, 1, 2]
+    assert [cell.label for cell in task.chosen] == ["wgan_gp"]
+    assert [cell.draw for cell in task.drawn] == [0, 1, 2]
+    told = {cell.variant for cell in task.drawn}
+    assert told == {
+        f"hparams.penalty_weight={cell.settings['hparams.penalty_weight']}, lr={cell.settings['critic_optimizer.lr']}"
+        for cell in task.drawn
+    }
+    assert len(told) == 3
+    assert task.chosen[0].settings["critic_optimizer"] == "adam"
+
+
+def test_without_a_word_of_draws_every_cell_is_chosen(world: Path) -> None:
+    assert "draw" not in records.load_manifest(world)["cells"][0]
+    assert {cell.draw for cell in view.read(world).cells} == {None}
+
+
+def test_steps_of_runs_that_never_trained_are_not_observed(small: Callable[..., Path]) -> None:
+    folder = small(objectives=["wgan_gp"])
+    rows = run_rows("wgan_gp", "ring", 1, "wgan_gp-ring-0.0001", settings_of("wgan_gp", "ring"))
+    records.publish(pd.DataFrame(not_run(rows, "failed", "no")), folder)
+    [cell] = view.read(folder).cells
+    assert cell.rows["step"].min() == 0
+    assert cell.observed == STEPS
+    assert cell.ended("ok", "failed") == [0, 1]
 
 
 def test_final_values_are_those_of_runs_that_ended_well(world: Path) -> None:
