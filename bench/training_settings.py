@@ -25,8 +25,8 @@ class Plain:
     """Settings of training that are one word or number each.
 
     Attributes:
-        steps: how long training lasts; a step is ``critic_steps`` updates of the critic, then ``generator_steps`` of the
-            generator.
+        steps: how long training lasts; a step is ``critic_steps`` updates of the critic, then ``generator_steps`` of
+            the generator.
         batch_size: how many scores a loss sees of real inputs, and of fake ones.
         update: ``simultaneous``: the generator's update sees the critic as it was before the critic's.
         pack: how many samples make one input of the critic.
@@ -112,8 +112,8 @@ def impossible(settings: Settings) -> str | None:
     """Why a paper forbids the combination, where one does: such a cell is skipped, with this for a reason."""
     if OBJECTIVES[settings["objective"]].penalises_slopes and build(settings["critic"], NETWORKS).normalises_batch:
         return (
-            f"{settings['objective']} looks at the critic's slope at each sample alone, and with batch norm in the critic "
-            "a score depends on the other samples too (Gulrajani et al. 2017, section 4); use norm: layer"
+            f"{settings['objective']} looks at the critic's slope at each sample alone, and with batch norm in the "
+            "critic a score depends on the other samples too (Gulrajani et al. 2017, section 4); use norm: layer"
         )
     return None
 

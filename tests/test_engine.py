@@ -19,7 +19,6 @@ from datasets.ring import Ring
 from objectives import OBJECTIVES
 from objectives.base import Objective, uniform_mix
 
-
 MLP, LEAKY = Mlp(depth=2, width=8), Mlp(depth=2, width=8, activation="leaky_relu")
 
 

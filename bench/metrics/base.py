@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Modes:
-    """What is known of a mixture of K Gaussians, isotropic or flat along some axes; events of any rank are flattened."""
+    """What is known of a mixture of K Gaussians, isotropic or flat along some axes; events are flattened."""
 
     means: Array
     """Centres [K, D]."""

@@ -241,3 +241,57 @@ def test_the_manifest_holds_what_is_needed_to_run_again(undisturbed: Bench) -> N
     assert [cell["seeds"] for cell in manifest["cells"]] == [[0, 1], [0, 1]]
     assert str(undisturbed.folder) not in json.dumps(manifest)
     assert [cell["settings"]["objective"] for cell in manifest["cells"]] == ["non_saturating", "wgan_gp"]
+
+
+def test_what_a_paper_forbids_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    text = TINY.replace("critic: {name: mlp,", "critic: {name: mlp, norm: batch,")
+    done = bench("run", "--grid", bench.grid(text), "--out", "out", "--way", "vmap")
+    assert done.returncode == 0, done.stdout + done.stderr
+    frame, _ = records.load(tmp_path / "out")
+    last = frame.drop_duplicates("run_id", keep="last")
+    assert dict(zip(last["objective"], last["status"], strict=True)) == {"non_saturating": "ok", "wgan_gp": "skipped"}
+    assert last.loc[last["status"] == "skipped", "message"].str.contains("use norm: layer").all()
+    assert "2 skipped" in done.stdout
+    assert "use norm: layer" in done.stdout
+    again = bench("run", "--grid", bench.grid(text), "--out", "out", "--way", "vmap")
+    assert "4 of them done" in again.stdout
+
+
+def test_everything_a_protocol_can_ask_for_runs_is_killed_and_goes_on(tmp_path: Path) -> None:
+    """Packs, a training set, noise, averaging, schedules, warm-up at once; a stop in the middle changes nothing."""
+    text = (
+        TINY.replace("steps: 60", "steps: 1500")
+        .replace("dataset: ring", "dataset: [ring_unrolled_notebook, two_moons]")
+        .replace("objective: [non_saturating, {name: wgan_gp, critic_steps: 2}]", "objective: r3gan")
+        .replace("critic: {name: mlp,", "critic: {name: mlp, constraint: spectral,")
+    )
+    text += (
+        "pack: 2\nema: 0.9\ntraining_set: 100\ninstance_noise: {std: 0.1, until: 0.5}\ngenerator_steps: 2\n"
+        "lr_schedule: {shape: cosine, warmup: 10}\ncritic_warmup: {steps: 3, until: 5, every: 50}\n"
+        "optimizer: {name: optimistic_adam, lr: 1.0e-4}\n"
+    )
+    bench = Bench(tmp_path)
+    grid = bench.grid(text)
+    whole = bench("run", "--grid", grid, "--out", "whole", "--way", "vmap")
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    process = bench.start("run", "--grid", grid, "--out", "parts", "--way", "vmap")
+    try:
+        wait_for(lambda: list((tmp_path / "parts").glob("work/*/state.safetensors")))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        end(process)
+    assert not records.finished(tmp_path / "parts")
+    resumed = bench("run", "--grid", grid, "--out", "parts", "--way", "vmap")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    one, other = (frame_of(tmp_path / name) for name in ("whole", "parts"))
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    last = one.drop_duplicates("run_id", keep="last")
+    assert set(last["generator_steps_done"]) == {3000}
+    warm = sum(3 if step < 5 or step % 50 == 0 else 1 for step in range(1500))
+    assert set(last["critic_steps_done"]) == {warm}
+    ring, moons = last[last["dataset"] == "unrolled_ring"], last[last["dataset"] == "two_moons"]
+    assert set(ring["modes_total"]) == {7.0}
+    assert moons["modes_covered"].isna().all()
+    assert moons["emd"].notna().all()
