@@ -26,6 +26,9 @@ Draw: TypeAlias = "Callable[[int, torch.Generator], torch.Tensor]"
 BLOCK_BYTES = 1 << 20
 """How much one stream draws ahead for one replica; part of what defines the draws, so it never depends on the unit."""
 
+AVERAGE_REFRESHES = 15
+"""How often the buffers of an averaged generator are refreshed before it is sampled from."""
+
 
 class Stream:
     """Draws for every replica, in blocks of a fixed number of batches: ``take(k)`` gives the next k, [k, R, B, ...].
@@ -130,8 +133,9 @@ class Training:
         def normal(n: int, generator: torch.Generator) -> torch.Tensor:
             return torch.randn((n, *p.dataset.event_shape), generator=generator, device=generator.device)
 
+        samplers = {seed: self._sampler(seed) for seed in set(self.seeds)}  # settings with one seed share its set
         critic: Tree = {
-            "real": stream("data", [self._sampler(seed) for seed in self.seeds]),
+            "real": stream("data", [samplers[seed] for seed in self.seeds]),
             "latent": stream("latent_critic", p.latent.sample),
             "noise": {name: stream(f"objective.{name}", noise(name), p.batch_size) for name in p.objective.noise},
         }
@@ -210,8 +214,12 @@ class Training:
 
     def generate(self, latents: torch.Tensor) -> torch.Tensor:
         """Samples of every replica, of its averaged generator where there is one: latents [R, N, Z] -> [R, N, *E]."""
+        network, buffers = self.problem.generator, self._state["generator_buffers"]
         parameters = self._state["average" if self.problem.averaged else "generator"]
-        return self._apply(self.problem.generator, {**parameters, **self._state["generator_buffers"]}, latents)
+        if self.problem.averaged and buffers:  # they belong to the weights of now, not to their average
+            for _ in range(AVERAGE_REFRESHES):
+                buffers = torch.func.vmap(network.refresh)(parameters, buffers)
+        return self._apply(network, {**parameters, **buffers}, latents)
 
     def score(self, points: torch.Tensor) -> torch.Tensor:
         """Every replica's critic at its own points, in packs: [R, N, *E] -> [R, N / pack]; what is left over is not."""

@@ -16,7 +16,7 @@ def first_line(error: BaseException) -> str:
 
 OTHER_WORDS = {
     "n_critic": "critic_steps", "disc_iters": "critic_steps", "d_steps": "critic_steps",
-    "lambda": "penalty_weight", "gp_weight": "penalty_weight", "clip_value": "clip",
+    "lambda": "penalty_weight", "gp_weight": "penalty_weight", "gamma": "penalty_weight", "clip_value": "clip",
     "discriminator": "critic", "learning_rate": "lr", "betas": "beta1", "iterations": "steps", "epochs": "steps",
     "data": "dataset", "loss": "objective", "sigma": "std", "z_dim": "dim", "n_modes": "modes",
 }  # fmt: skip

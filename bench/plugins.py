@@ -217,7 +217,7 @@ def _unusable(entry: Entry) -> str | None:
     if entry.kind is OBJECTIVE:
         from bench.training_settings import PER_OBJECTIVE
 
-        taken = sorted(set(entry.thing.hparams) & set(PER_OBJECTIVE))
+        taken = sorted(set(entry.thing.hparams) & {"name", *PER_OBJECTIVE})
         return f"{taken[0]!r} is a setting of all objectives; call the hyperparameter something else" if taken else None
     if entry.kind is DATASET:
         return _not_settable(entry.thing)
@@ -230,6 +230,8 @@ def _not_settable(settings: Any) -> str | None:
 
     if not (isinstance(settings, type) and dataclasses.is_dataclass(settings)):
         return "its settings must be a dataclass: @dataclass(frozen=True, kw_only=True)"
+    if any(field.name == "name" for field in dataclasses.fields(settings)):
+        return "'name' is the word that names it in a grid; call the setting something else"
     try:
         check_block([settings], {})
     except SettingError as error:

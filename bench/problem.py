@@ -30,10 +30,10 @@ SITES = (
     "",
     "the fake samples",
     "the critic loss",
-    "the critic's gradient",
+    "the critic's gradient or its square",
     "the critic's parameters",
     "the generator loss",
-    "the generator's gradient",
+    "the generator's gradient or its square",
     "the generator's parameters",
 )
 """Where a value that is not finite can first show up; the state of a replica holds the index."""
@@ -62,9 +62,10 @@ class Latent:
 
 @dataclass(frozen=True, kw_only=True)
 class LrSchedule:
-    """A factor on both players' learning rates: up from 0 over ``warmup`` steps, then from 1 to ``final``.
+    """A factor on both players' learning rates: a rise from 0 to 1 over ``warmup`` steps, times a fall.
 
-    ``linear`` and ``cosine`` (half a period) go down over all steps of the run; ``constant`` stays at 1.
+    ``linear`` and ``cosine`` (half a period) fall from 1 to ``final`` over all steps of the run, those of the rise
+    included; ``constant`` stays at 1.
     """
 
     shape: Literal["constant", "linear", "cosine"] = "constant"
@@ -113,8 +114,8 @@ class CriticWarmup:
 class InstanceNoise:
     """Normal noise on real and fake samples before the critic sees them (Sønderby et al. 2017, arXiv:1610.04490).
 
-    Its standard deviation falls linearly from ``std`` to 0 at the share ``until`` of the steps; ``until: 0`` is never.
-    A gradient penalty sees the noisy samples too.
+    Its standard deviation falls linearly from ``std`` to 0 at the share ``until`` of the steps; with ``until: 0`` it does
+    not fall. A gradient penalty sees the noisy samples too.
     """
 
     std: Annotated[float, Field(ge=0, le=1e6)] = 0.0

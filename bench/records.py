@@ -36,7 +36,8 @@ RUNS = "runs"
 SAMPLES = "samples"
 MANIFEST = "manifest.json"
 
-STATUSES = ("ok", "diverged", "failed", "oom", "timeout", "killed", "skipped")
+FAILED = ("failed", "oom", "timeout", "killed")
+STATUSES = ("ok", "diverged", *FAILED, "skipped")
 """How a run can end: the status of its last row; every row before it says ok."""
 
 IDENTITY = (

@@ -106,11 +106,6 @@ def read(path: Path) -> str:
         raise UserError(f"{name}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8") from None
 
 
-def load(path: Path) -> Block:
-    """The mapping that a file holds; places read ``FILE:LINE``."""
-    return parse(read(path), shown(path))
-
-
 def parse(text: str, name: str) -> Block:
     """The mapping that a file's text holds; places read ``name:LINE``."""
     found = _build(text, lambda line: f"{name}:{line}")

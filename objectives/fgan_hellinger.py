@@ -4,7 +4,8 @@ With ``f(u) = (sqrt(u) - 1)^2`` the output activation is ``T(x) = 1 - exp(-criti
 ``f*(t) = t / (1 - t)``, so that ``f*(T(x)) = exp(critic(x)) - 1``. Both players share
 ``F = E_real[T(x)] - E_fake[f*(T(x))]``, which the critic maximises and the generator minimises: ``-critic_loss`` bounds
 the integral of ``(sqrt(real) - sqrt(fake))^2`` (no factor 1/2) from below for any critic, and reaches it at
-``critic(x) = log(real / fake) / 2``. In float32 the exponentials overflow beyond scores of 88 and -88.
+``critic(x) = log(real / fake) / 2``. In float32 the exponentials overflow beyond scores of 88 and -88,
+and training ends as diverged at half of that, where squared gradients do.
 
 Departures from the paper: both players make their moves at once in its algorithm 1; here, as elsewhere, in turn. The
 generator plays this saturating game (equation 7), not the heuristic of the paper's section 3.2. The recipe is

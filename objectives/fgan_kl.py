@@ -3,7 +3,8 @@
 With ``f(u) = u log u`` the output activation is the identity, ``T(x) = critic(x)``, and the conjugate
 ``f*(t) = exp(t - 1)``. Both players share ``F = E_real[T(x)] - E_fake[f*(T(x))]``, which the critic maximises and the
 generator minimises: ``-critic_loss`` bounds ``KL(real || fake)`` in nats from below for any critic, and reaches it at
-``critic(x) = 1 + log(real / fake)``. In float32 the exponential overflows above a score of 89.
+``critic(x) = 1 + log(real / fake)``. In float32 the exponential overflows above a score of 89,
+and training ends as diverged at half of that, where squared gradients do.
 
 Departures from the paper: both players make their moves at once in its algorithm 1; here, as elsewhere, in turn. The
 generator plays this saturating game (equation 7), not the heuristic of the paper's section 3.2. The recipe is

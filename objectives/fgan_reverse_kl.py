@@ -4,7 +4,8 @@ With ``f(u) = -log u`` the output activation is ``T(x) = -exp(-critic(x))`` and 
 ``f*(t) = -1 - log(-t)``, so that ``f*(T(x)) = critic(x) - 1``. Both players share
 ``F = E_real[T(x)] - E_fake[f*(T(x))]``, which the critic maximises and the generator minimises: ``-critic_loss`` bounds
 ``KL(fake || real)`` in nats from below for any critic, and reaches it at ``critic(x) = log(real / fake)``. In float32
-the exponential overflows below a score of -88.
+the exponential overflows below a score of -88,
+and training ends as diverged at half of that, where squared gradients do.
 
 Departures from the paper: both players make their moves at once in its algorithm 1; here, as elsewhere, in turn. The
 generator plays this saturating game (equation 7), not the heuristic of the paper's section 3.2. The recipe is

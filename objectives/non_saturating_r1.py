@@ -3,8 +3,8 @@
 The score is the logit of "real": ``D(x) = sigmoid(critic(x))``. The critic pays for its squared slope at real samples,
 so that it flattens where it has nothing left to tell; with it, training converges locally on the paper's Dirac-GAN.
 
-Departures from the paper: none. The penalty is ``gamma / 2`` times the mean square, with the paper's gamma of 10; the
-authors' code multiplies the mean square by 10 itself, which is a gamma of 20.
+Departures from the paper: none. The penalty is ``penalty_weight / 2`` times the mean square, ``penalty_weight`` is the
+paper's gamma, 10; the authors' code multiplies the mean square by 10 itself, which is a gamma of 20.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def critic_loss(
     noise: Mapping[str, torch.Tensor],
     hparams: Mapping[str, torch.Tensor],
 ) -> torch.Tensor:
-    """``E_real[softplus(-critic(x))] + E_fake[softplus(critic(x))] + gamma / 2 E_real[|grad critic(x)|^2]``.
+    """``E_real[softplus(-critic(x))] + E_fake[softplus(critic(x))] + penalty_weight / 2 E_real[|grad critic(x)|^2]``.
 
     Of real, fake [B, *E] give []; the norm is Euclidean, over all axes of the event.
     """
-    penalty = hparams["gamma"] / 2 * squared_slopes(critic, real).mean()
+    penalty = hparams["penalty_weight"] / 2 * squared_slopes(critic, real).mean()
     return softplus(-critic(real)).mean() + softplus(critic(fake)).mean() + penalty
 
 
@@ -49,7 +49,7 @@ OBJECTIVE = Objective(
     reference="Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, equation 9",
     critic_loss=critic_loss,
     generator_loss=generator_loss,
-    hparams={"gamma": 10.0},
+    hparams={"penalty_weight": 10.0},
     penalises_slopes=True,
     recipe=Recipe(critic_optimizer=_RMSPROP, generator_optimizer=_RMSPROP),
 )

@@ -1,10 +1,10 @@
 """The non-saturating game with R1 and R2, both penalties of Mescheder et al. 2018 (arXiv:1801.04406, equations 9, 10).
 
 The score is the logit of "real": ``D(x) = sigmoid(critic(x))``. The critic pays for its squared slope at real samples
-(R1) and at fake samples (R2), each with the factor ``gamma / 2``.
+(R1) and at fake samples (R2), each with the factor ``penalty_weight / 2``.
 
-Departures from the paper: it studies either penalty alone; both together, with one gamma, are the arm "GAN + R1 + R2"
-of Huang et al. 2024 (arXiv:2501.05441, table 1). The gamma of 10 and the recipe are Mescheder et al.'s for R1.
+Departures from the paper: it studies either penalty alone; both together, with one weight, are the arm "GAN + R1 + R2"
+of Huang et al. 2024 (arXiv:2501.05441, table 1). The weight, their gamma, of 10 and the recipe are Mescheder et al.'s for R1.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ def critic_loss(
     noise: Mapping[str, torch.Tensor],
     hparams: Mapping[str, torch.Tensor],
 ) -> torch.Tensor:
-    """``E_real[softplus(-s)] + E_fake[softplus(s)] + gamma / 2 (E_real[|grad s|^2] + E_fake[|grad s|^2])``.
+    """``E_real[softplus(-s)] + E_fake[softplus(s)] + penalty_weight / 2 (E_real[|grad s|^2] + E_fake[|grad s|^2])``.
 
     Of real, fake [B, *E] give [], with the score ``s = critic(x)``; the norm is Euclidean, over all axes of the event.
     """
-    penalty = hparams["gamma"] / 2 * (squared_slopes(critic, real).mean() + squared_slopes(critic, fake).mean())
+    penalty = (
+        hparams["penalty_weight"] / 2 * (squared_slopes(critic, real).mean() + squared_slopes(critic, fake).mean())
+    )
     return softplus(-critic(real)).mean() + softplus(critic(fake)).mean() + penalty
 
 
@@ -49,7 +51,7 @@ OBJECTIVE = Objective(
     reference="Mescheder et al. 2018, arXiv:1801.04406, equations 9 and 10; Huang et al. 2024, arXiv:2501.05441",
     critic_loss=critic_loss,
     generator_loss=generator_loss,
-    hparams={"gamma": 10.0},
+    hparams={"penalty_weight": 10.0},
     penalises_slopes=True,
     recipe=Recipe(critic_optimizer=_RMSPROP, generator_optimizer=_RMSPROP),
 )

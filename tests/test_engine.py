@@ -264,9 +264,9 @@ def test_a_loss_or_gradient_that_is_not_finite_is_named(way: Way) -> None:
         return critic(fake).mean() * float("nan")
 
     for changed, site in (
-        ({"critic_loss": steep}, "the critic's gradient"),
+        ({"critic_loss": steep}, "the critic's gradient or its square"),
         ({"critic_loss": nan}, "the critic loss"),
-        ({"generator_loss": steep}, "the generator's gradient"),
+        ({"generator_loss": steep}, "the generator's gradient or its square"),
         ({"generator_loss": nan}, "the generator loss"),
     ):
         assert train(replace(base, **changed), [0], 2, way).diverged() == [(1, site)]

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from bench.errors import UserError
-from bench.yaml_file import MOST_BYTES, MOST_NODES, Items, load, parse, parse_value, shown
+from bench.yaml_file import MOST_BYTES, MOST_NODES, Block, Items, parse, parse_value, read, shown
+
+
+def load(path: Path) -> Block:
+    return parse(read(path), shown(path))
 
 
 def refusal(text: str) -> str:

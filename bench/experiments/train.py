@@ -6,10 +6,11 @@ Shape letters: R replica, N evaluation samples, *E event, Z latent, K modes.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -22,6 +23,7 @@ from bench.engine import Training, Way
 from bench.errors import nearest
 from bench.experiments.base import Context, Result, Row, Stopped, identity_row, skipped
 from bench.metrics import METRICS
+from bench.problem import CriticWarmup
 from bench.records import publish_bytes
 from bench.settings import SettingError, build, check_block
 from datasets import DATASETS
@@ -71,6 +73,9 @@ class Train:
         if evaluate["emd_n"] > evaluate["n"]:
             words = f"emd_n is at most n, the samples that there are: {evaluate['emd_n']} > {evaluate['n']}"
             raise SettingError(("evaluate", "emd_n"), words)
+        if settings["pack"] > evaluate["n"]:
+            words = f"n is at least pack, the samples of one score: {evaluate['n']} < {settings['pack']}"
+            raise SettingError(("evaluate", "n"), words)
         return {**settings, "evaluate": evaluate}
 
     def sources(self, settings: Settings) -> Settings:
@@ -147,9 +152,12 @@ class _Session:
         path = self.context.work / "way"
         if path.exists():
             return cast(Way, path.read_text())
+        # A warm-up is critic steps too: they are counted, and an ordinary step is what is timed.
+        ordinary = replace(self.problem, critic_warmup=CriticWarmup())
+        updates = training_settings.critic_updates(self.settings, self.settings["steps"])
         way: Way = self.context.way or ways.choose(
-            self.problem, self.seeds, self.scalars,
-            steps=self.settings["steps"], shape=training_settings.shape(self.settings),
+            ordinary, self.seeds, self.scalars,
+            steps=math.ceil(updates / ordinary.critic_steps), shape=training_settings.shape(self.settings),
             device=self.context.device, say=self.context.say,
         )  # fmt: skip
         publish_bytes(way.encode(), path)

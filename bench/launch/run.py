@@ -28,7 +28,6 @@ from bench.yaml_file import shown
 
 LOCK = ".lock"
 SUMMARY = "summary.json"
-FAILED = frozenset({"failed", "oom", "timeout", "killed"})
 
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 """What a CUDA driver leaves in the file system, on Linux and under Windows."""
@@ -201,7 +200,7 @@ def _clear(grid: Grid, options: Options) -> None:
     if options.retry:
         frame, _ = records.load(options.folder, again)
         last = frame.drop_duplicates("run_id", keep="last")
-        again = set(last["run_id"][last["status"].isin(FAILED)])
+        again = set(last["run_id"][last["status"].isin(records.FAILED)])
     else:
         shutil.rmtree(options.folder / WORK, ignore_errors=True)
     for run_id in again:
@@ -234,8 +233,11 @@ def _write_manifest(grid: Grid, options: Options, device: str) -> None:
 
 
 def _command(words: list[str]) -> list[str]:
-    """The words of the command, with absolute paths cut to their last part: a manifest tells no folder names."""
-    return [Path(word).name if word.startswith("/") else word for word in words]
+    """The words of the command, with paths out of the folder cut to their last part: a manifest tells no places."""
+    parts = [word.rpartition("=") if word.startswith("--") else ("", "", word) for word in words]
+    return [
+        f"{flag}{sign}{Path(value).name if value.startswith(('/', '..')) else value}" for flag, sign, value in parts
+    ]
 
 
 def _words(grid: Grid, plan: Plan, workers: int) -> str:

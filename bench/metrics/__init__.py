@@ -74,4 +74,15 @@ def _flat(samples: npt.ArrayLike) -> Array:
     return array.reshape(len(array), -1) if array.size else np.empty((0, 0))
 
 
-__all__ = ["FLOOR", "METRICS", "Column", "Measurement", "Metric", "Modes", "all_columns", "as_floor", "compute_all"]
+__all__ = [
+    "FLOOR",
+    "METRICS",
+    "Array",
+    "Column",
+    "Measurement",
+    "Metric",
+    "Modes",
+    "all_columns",
+    "as_floor",
+    "compute_all",
+]

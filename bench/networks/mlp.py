@@ -27,13 +27,13 @@ class Mlp:
 
     ``norm``: ``layer`` over the units, ``batch`` over the batch, both with learned scale and shift. Batch norm always
     uses the statistics of the batch it is given, at evaluation too, where the batch is the whole evaluation sample;
-    there is no running mean.
+    there is no running mean. The bias before it changes nothing and drifts by rounding.
 
     ``activation``: leaky ReLU has slope .2; ``maxout`` makes the linear map ``pieces`` times as wide and keeps the
     largest of each ``pieces`` units; ``group_sort`` orders the units in pairs.
 
     ``constraint``, on all weights, the last layer's too, but not on biases: ``spectral`` divides each by an estimate
-    of its largest singular value, whose vectors are buffers, refreshed by one power iteration before each critic step
+    of its largest singular value, whose vectors are buffers, refreshed by one power iteration before each update
     (Miyato et al.: in each forward pass); ``orthonormal`` uses the nearest matrix with orthonormal rows or columns.
     Every activation here is 1-Lipschitz, so with orthonormal weights the network is ``input_scale``-Lipschitz.
 

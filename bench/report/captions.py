@@ -62,8 +62,10 @@ def skipped(cells: Iterable[tuple[str, CellView]]) -> str:
 
 
 def origin(view: View) -> str:
-    """The grid, how its runs ended, and the code."""
-    return f"Grid: {view.grid}; {view.outcomes}; commit {view.commit}."
+    """The grid, in what a command changed it, how its runs ended, and the code."""
+    changes = view.manifest.get("overrides") or []
+    changed = f", changed by {', '.join(map(str, changes))}" if changes else ""
+    return f"Grid: {view.grid}{changed}; {view.outcomes}; commit {view.commit}."
 
 
 def inside(label: str) -> str:

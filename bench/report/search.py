@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from bench import records
 from bench.metrics import FLOOR, all_columns
 from bench.report import captions, style
 from bench.report.captions import BOOTSTRAP
@@ -34,7 +35,6 @@ DRAWS = (1, 4, 16, 64)
 MOST_DRAWS = 40
 """Numbers of settings tried in the table, beside all of them; how many a line of the figure has."""
 
-FAILED = ("failed", "oom", "timeout", "killed")
 OPTIMISTIC = (
     "Of a search, the best setting of each objective by EMD: chosen by this outcome, after the fact, so that its "
     "values are optimistic."
@@ -131,7 +131,7 @@ def _row(search: Search, column: str, draws: Sequence[int]) -> Row:
     n = len(search.cells)
     own = [k for k in draws if k <= n]
     expected: Sequence[Entry] = search.expected(column, [*own, n]) or [None] * (len(own) + 1)
-    counts = (n, search.with_a_run("diverged"), search.with_a_run(*FAILED))
+    counts = (n, search.with_a_run("diverged"), search.with_a_run(*records.FAILED))
     return Row((search.objective, *counts, *expected[:-1], *[None] * (len(draws) - len(own)), expected[-1]))
 
 
@@ -265,7 +265,7 @@ def _cells(found: Sequence[Search]) -> list[CellView]:
 
 def _tried(cell: CellView) -> list[int]:
     """The seeds whose run ended, well or badly."""
-    return cell.ended("ok", "diverged", *FAILED)
+    return cell.ended("ok", "diverged", *records.FAILED)
 
 
 def _shown(task: Task) -> list[Curve]:

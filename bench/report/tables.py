@@ -20,7 +20,7 @@ from bench.statistics import Estimate
 
 @dataclass(frozen=True)
 class Quoted:
-    """A number from elsewhere, shown with the digits that it was given with, and its spread where one was given."""
+    """A number from elsewhere, with all its digits, and its spread where one was given."""
 
     value: float
     spread: float | None = None

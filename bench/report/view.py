@@ -225,7 +225,7 @@ class View:
 def outcomes(last: pd.DataFrame, planned: int) -> Outcomes:
     """Count how runs ended, from their last rows."""
     ends = Counter(last["status"].astype(str)) if len(last) else Counter[str]()
-    failed = sum(ends[status] for status in ("failed", "oom", "timeout", "killed"))
+    failed = sum(ends[status] for status in records.FAILED)
     return Outcomes(planned, ends["ok"], ends["diverged"], failed, ends["skipped"], planned - ends.total())
 
 

@@ -137,7 +137,7 @@ def test_eigenvalues_at_the_equilibrium(name: str, frequency: float) -> None:
 def test_eigenvalues_with_zero_centred_penalties(name: str, times: int, gamma: float, expected: list[complex]) -> None:
     """``-gamma / 2 +- sqrt(gamma^2 / 4 - 1 / 4)``: all to the left. Both penalties count as twice the gamma of one."""
     # A double eigenvalue that has one eigenvector is found to the root of the rounding error.
-    np.testing.assert_allclose(eigenvalues(name, gamma=gamma / times), expected, atol=3e-8)
+    np.testing.assert_allclose(eigenvalues(name, penalty_weight=gamma / times), expected, atol=3e-8)
 
 
 @pytest.mark.parametrize(("name", "speed"), [("wgan_gp", 20.0), ("dragan", 20.0), ("cramer", 40.0)])
@@ -159,8 +159,8 @@ def distance_after(name: str, steps: int, **hparams: float) -> float:
 def test_which_games_converge() -> None:
     """The paper's verdict: games with zero-centred penalties do, WGAN and WGAN-GP do not, and GAN goes in circles."""
     begin = math.hypot(0.1, 0.05)
-    assert distance_after("non_saturating_r1", 3_000, gamma=1.0) < 1e-4 * begin
-    assert distance_after("r3gan", 3_000, gamma=0.5) < 1e-4 * begin
+    assert distance_after("non_saturating_r1", 3_000, penalty_weight=1.0) < 1e-4 * begin
+    assert distance_after("r3gan", 3_000, penalty_weight=0.5) < 1e-4 * begin
     for name in ("minimax", "wgan_clip"):
         assert distance_after(name, 500) > begin
     assert distance_after("wgan_gp", 500) > 0.5

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.metrics import Column, Metric, Modes
-from bench.metrics.base import Array
+from bench.metrics import Array, Column, Metric, Modes
 from datasets.base import GaussianMixture, require_count, require_positive
 from objectives.base import Critic, Objective, softplus
 
