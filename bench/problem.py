@@ -114,8 +114,8 @@ class CriticWarmup:
 class InstanceNoise:
     """Normal noise on real and fake samples before the critic sees them (Sønderby et al. 2017, arXiv:1610.04490).
 
-    Its standard deviation falls linearly from ``std`` to 0 at the share ``until`` of the steps; with ``until: 0`` it does
-    not fall. A gradient penalty sees the noisy samples too.
+    Its standard deviation falls linearly from ``std`` to 0 at the share ``until`` of the steps; with ``until: 0`` it
+    does not fall. A gradient penalty sees the noisy samples too.
     """
 
     std: Annotated[float, Field(ge=0, le=1e6)] = 0.0

@@ -4,7 +4,8 @@ The score is the logit of "real": ``D(x) = sigmoid(critic(x))``. The critic pays
 (R1) and at fake samples (R2), each with the factor ``penalty_weight / 2``.
 
 Departures from the paper: it studies either penalty alone; both together, with one weight, are the arm "GAN + R1 + R2"
-of Huang et al. 2024 (arXiv:2501.05441, table 1). The weight, their gamma, of 10 and the recipe are Mescheder et al.'s for R1.
+of Huang et al. 2024 (arXiv:2501.05441, table 1). The weight of 10 (their gamma) and the recipe are Mescheder
+et al.'s for R1.
 """
 
 from __future__ import annotations
@@ -27,10 +28,8 @@ def critic_loss(
 
     Of real, fake [B, *E] give [], with the score ``s = critic(x)``; the norm is Euclidean, over all axes of the event.
     """
-    penalty = (
-        hparams["penalty_weight"] / 2 * (squared_slopes(critic, real).mean() + squared_slopes(critic, fake).mean())
-    )
-    return softplus(-critic(real)).mean() + softplus(critic(fake)).mean() + penalty
+    penalty = squared_slopes(critic, real).mean() + squared_slopes(critic, fake).mean()
+    return softplus(-critic(real)).mean() + softplus(critic(fake)).mean() + hparams["penalty_weight"] / 2 * penalty
 
 
 def generator_loss(

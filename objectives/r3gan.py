@@ -3,10 +3,10 @@
 Each real sample is compared with the fake one of its place in the batch, and the critic pays for its squared slope at
 real samples (R1) and at fake samples (R2), each with the factor ``penalty_weight / 2``.
 
-Departures from the paper: it chooses the weight, its gamma, for each data set (its code lets it fall from 0.05 to 0.005 on CIFAR-10)
-and gives no value for a mixture; 1 is a choice made here. The falling rate, the falling gamma and the rising beta2 of
-that code are no part of the recipe, nor is the averaging of the generator's weights: the recipe has the code's first
-rate and last beta2.
+Departures from the paper: it chooses the weight, its gamma, for each data set (its code lets it fall from 0.05 to
+0.005 on CIFAR-10) and gives no value for a mixture; 1 is a choice made here. The falling rate, the falling gamma and
+the rising beta2 of that code are no part of the recipe, nor is the averaging of the generator's weights: the recipe
+has the code's first rate and last beta2.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ def critic_loss(
     noise: Mapping[str, torch.Tensor],
     hparams: Mapping[str, torch.Tensor],
 ) -> torch.Tensor:
-    """``E[softplus(-(critic(real) - critic(fake)))] + penalty_weight / 2 (E_real[|grad critic|^2] + E_fake[|grad critic|^2])``.
+    """``E[softplus(-(critic(real) - critic(fake)))] + penalty_weight / 2 (E_real[|grad|^2] + E_fake[|grad|^2])``.
 
     The first mean is over pairs: real, fake [B, *E] -> []; the norm is Euclidean, over all axes of the event.
     """
-    penalty = (
-        hparams["penalty_weight"] / 2 * (squared_slopes(critic, real).mean() + squared_slopes(critic, fake).mean())
-    )
-    return softplus(critic(fake) - critic(real)).mean() + penalty
+    penalty = squared_slopes(critic, real).mean() + squared_slopes(critic, fake).mean()
+    return softplus(critic(fake) - critic(real)).mean() + hparams["penalty_weight"] / 2 * penalty
 
 
 def generator_loss(

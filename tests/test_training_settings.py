@@ -84,6 +84,7 @@ def test_another_optimiser_brings_its_own_defaults() -> None:
         ({"evaluate": {"emd_n": 3000}}, ("evaluate", "emd_n"), "at most n"),
         ({"evaluate": {"emd_x": 3000}}, ("evaluate", "emd_x"), "did you mean 'emd_n'?"),
         ({"batch_size": True}, ("batch_size",), "integer"),
+        ({"pack": 9, "evaluate": {"n": 8, "emd_n": 8}}, ("evaluate", "n"), "at least pack"),
         ({"pack": 0}, ("pack",), "greater than or equal to 1"),
         ({"objective": {"name": "wgan_gp", "pack": 0}}, ("objective", "pack"), "greater than or equal to 1"),
         ({"ema": 1.0}, ("ema",), "less than 1"),
