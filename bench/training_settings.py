@@ -112,8 +112,8 @@ def impossible(settings: Settings) -> str | None:
     """Why a paper forbids the combination, where one does: such a cell is skipped, with this for a reason."""
     if OBJECTIVES[settings["objective"]].penalises_slopes and build(settings["critic"], NETWORKS).normalises_batch:
         return (
-            f"{settings['objective']} looks at the critic's slope at each sample alone, and with batch norm in the "
-            "critic a score depends on the other samples too (Gulrajani et al. 2017, section 4); use norm: layer"
+            f"{settings['objective']} looks at each sample's own slope, and batch norm in the critic mixes samples "
+            "(Gulrajani et al. 2017, section 4); use norm: layer"
         )
     return None
 
