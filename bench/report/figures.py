@@ -84,7 +84,7 @@ def curves(
     for together in shown:
         for chosen in sets:
             panels = [
-                _Panel(task, cells, tuple(together), len(sets) > 1 or apart)
+                _Panel(task, cells, tuple(together), apart or crowded)
                 for task, group in zip(tasks, groups, strict=True)
                 if (cells := tuple(cell for name in chosen for cell in group.get(name, ())[:MOST_LINES]))
             ]

@@ -243,6 +243,13 @@ def test_settings_of_one_objective_are_shades_in_a_panel_of_its_own(sweep: tuple
         assert len({text.get_color() for text in axes.texts}) == 4
 
 
+def test_settings_of_the_only_objective_are_told_apart(tmp_path: Path) -> None:
+    _, drawings = draw(make_world(tmp_path, objectives=["wgan_gp"], datasets=["ring"], rates=(1e-4, 5e-4), seeds=[0]))
+    [axes] = panels(drawings["emd"].figure)
+    assert {text.get_text() for text in axes.texts} == {"lr=0.0001", "lr=0.0005", "real samples"}
+    assert axes.get_title(loc="left") == "wgan_gp, ring"
+
+
 def test_panels_stand_in_even_rows_with_numbers_under_each_column(tmp_path: Path) -> None:
     from bench.report import figures
 
