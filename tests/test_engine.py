@@ -106,13 +106,21 @@ def assert_same(one: Training, other: Training, tolerance: float) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize(
     ("optimizer", "dtype", "tolerance"),
-    [("adam", torch.float32, 1e-5), *((optimizer, torch.float64, 1e-10) for optimizer in SETTINGS)],
+    [("sgd", torch.float32, 1e-5), *((optimizer, torch.float64, 1e-10) for optimizer in SETTINGS)],
 )
 def test_lifted_replicas_equal_the_plain_loop(name: str, optimizer: str, dtype: torch.dtype, tolerance: float) -> None:
     own = {"lr": [1e-3, 2e-3, 5e-4]}
     lifted = train(OBJECTIVES[name], [0, 1, 2], way="vmap", optimizer=optimizer, dtype=dtype, **own)
     plain = train(OBJECTIVES[name], [0, 1, 2], way="loop", optimizer=optimizer, dtype=dtype, **own)
     assert_same(plain, lifted, tolerance)
+
+
+@pytest.mark.parametrize("name", ["minimax", "non_saturating", "wgan_clip", "wgan_gp"])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_lifted_replicas_equal_the_plain_loop_in_single_precision(name: str, optimizer: str) -> None:
+    """Where no gradient is nothing but rounding, which these optimisers blow up to steps of the size of the rate."""
+    lifted, plain = (train(OBJECTIVES[name], [0, 1], way=way, optimizer=optimizer) for way in ("vmap", "loop"))
+    assert_same(plain, lifted, 1e-5)
 
 
 SHAPINGS: dict[str, dict[str, Any]] = {
