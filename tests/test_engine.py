@@ -73,33 +73,23 @@ def train(objective: Objective, seeds: Sequence[int], iterations: int = 10, way:
     return training
 
 
-def only_differences_count(objective: Objective) -> bool:
-    """Whether the critic's last bias, a constant added to all scores, changes no loss."""
-    generator = torch.Generator().manual_seed(0)
-    real, fake = torch.randn(2, 16, 2, generator=generator, dtype=torch.float64)
-    noise = {name: sampler(16, (2,), generator).double() for name, sampler in objective.noise.items()}
-    hparams = {name: torch.tensor(value, dtype=torch.float64) for name, value in objective.hparams.items()}
-
-    def loss(constant: float) -> torch.Tensor:
-        return objective.critic_loss(lambda x: x.sum(1) + constant, real, fake, noise, hparams)
-
-    return abs(float(loss(0.0) - loss(1.0))) < 1e-12
+CANCELLING = ("cramer", "relativistic", "relativistic_average", "r3gan")
+"""Their critic losses see differences of scores alone, and the gradients of a constant added to all scores cancel only
+up to rounding, which Adam and RMSProp blow up to steps of the size of the rate."""
 
 
-def assert_same(one: Training, other: Training, tolerance: float) -> None:
+def assert_same(one: Training, other: Training, tolerance: float, smallest: float = 1e-12) -> None:
     a, b = one.state_dict(), other.state_dict()
     assert a.keys() == b.keys()
-    blind = only_differences_count(one.problem.objective)
-    tolerance *= 100 if blind else 1  # gradients of scores that add up to zero leave more rounding in those of biases
+    cancelling = one.problem.objective.name in CANCELLING
+    tolerance *= 100 if cancelling else 1
     for name in a:
-        # Its gradient is nothing but rounding, which Adam blows up to steps of the size of the rate.
-        if blind and "critic" in name and name.endswith(".2.bias"):
+        if cancelling and "critic" in name and name.endswith(".2.bias"):
             continue
-        # A mean that is nearly zero has no relative error to speak of, so the scale of the whole tensor counts; a bias
-        # before batch norm has a gradient that is nothing but rounding.
+        # A mean that is nearly zero has no relative error to speak of, so the scale of the whole tensor counts.
         scale = float(a[name].double().abs().max()) if a[name].numel() else 0.0
         torch.testing.assert_close(
-            b[name], a[name], rtol=tolerance, atol=tolerance * max(scale, 1e-7), msg=lambda m, n=name: f"{n}: {m}"
+            b[name], a[name], rtol=tolerance, atol=tolerance * max(scale, smallest), msg=lambda m, n=name: f"{n}: {m}"
         )
 
 
@@ -115,10 +105,9 @@ def test_lifted_replicas_equal_the_plain_loop(name: str, optimizer: str, dtype: 
     assert_same(plain, lifted, tolerance)
 
 
-@pytest.mark.parametrize("name", ["minimax", "non_saturating", "wgan_clip", "wgan_gp"])
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in CANCELLING])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_lifted_replicas_equal_the_plain_loop_in_single_precision(name: str, optimizer: str) -> None:
-    """Where no gradient is nothing but rounding, which these optimisers blow up to steps of the size of the rate."""
     lifted, plain = (train(OBJECTIVES[name], [0, 1], way=way, optimizer=optimizer) for way in ("vmap", "loop"))
     assert_same(plain, lifted, 1e-5)
 
@@ -148,7 +137,8 @@ SHAPINGS: dict[str, dict[str, Any]] = {
 def test_every_shape_of_training_equals_the_plain_loop(shaping: str, name: str) -> None:
     own = {**SHAPINGS[shaping], "dtype": torch.float64}
     lifted, plain = (train(OBJECTIVES[name], [0, 1], 11, way, **own) for way in ("vmap", "loop"))
-    assert_same(plain, lifted, 1e-9)
+    # A bias before batch norm has a gradient that is nothing but rounding.
+    assert_same(plain, lifted, 1e-9, smallest=1e-7 if "batch norm" in shaping else 1e-12)
     ordinary = train(OBJECTIVES[name], [0, 1], 11, "loop", dtype=torch.float64).state_dict()
     assert any(not torch.equal(value, ordinary.get(key, value[:0])) for key, value in plain.state_dict().items())
 
