@@ -90,6 +90,8 @@ class Training:
         way: how they are stepped; every way computes the same up to floating-point rounding.
         device: where.
         dtype: of parameters and data; draws are made in float32 and then widened.
+        begin: what replicas begin with in place of what their seeds give: ``generator``, ``generator_buffers``,
+            ``critic`` or ``critic_buffers`` -> name -> [R, ...].
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Training:
         way: Way = "vmap",
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
+        begin: Mapping[str, Parameters] | None = None,
     ) -> None:
         self.problem = problem
         self.seeds = tuple(seeds)
@@ -115,7 +118,7 @@ class Training:
             for group, settings in scalars.items()
         }
         self._streams = self._make_streams()
-        self._state = self._make_state()
+        self._state = self._make_state(begin or {})
         self._stepper = PlainLoop(problem) if way == "loop" else Lifted(problem, compiled=way == "compiled")
 
     def _make_streams(self) -> Tree:
@@ -139,13 +142,14 @@ class Training:
             "latent": stream("latent_critic", p.latent.sample),
             "noise": {name: stream(f"objective.{name}", noise(name), p.batch_size) for name in p.objective.noise},
         }
-        generator: Tree = {"latent": stream("latent_generator", p.latent.sample)}
+        generator: Tree = {"latent": stream("latent_generator", p.latent.sample)} if p.generator_steps else {}
         if p.instance_noise is not None:
             critic["instance_noise"] = {
                 "real": stream("instance_noise_real", normal),
                 "fake": stream("instance_noise_critic", normal),
             }
-            generator["instance_noise"] = {"fake": stream("instance_noise_generator", normal)}
+            if p.generator_steps:
+                generator["instance_noise"] = {"fake": stream("instance_noise_generator", normal)}
         return {"critic": critic, "generator": generator}
 
     def _sampler(self, seed: int) -> Draw:
@@ -160,7 +164,7 @@ class Training:
 
         return draw
 
-    def _make_state(self) -> Tree:
+    def _make_state(self, begin: Mapping[str, Parameters]) -> Tree:
         p = self.problem
 
         def drawn(network: Network, purpose: str) -> tuple[Parameters, Parameters]:
@@ -178,19 +182,24 @@ class Training:
         generator, generator_buffers = drawn(p.generator, "init_generator")
         critic, critic_buffers = drawn(p.critic, "init_critic")
         zeros = torch.zeros(len(self.seeds), device=self._device)
-        state: Tree = {
+        players = {
             "generator": generator,
             "critic": critic,
             "generator_buffers": generator_buffers,
             "critic_buffers": critic_buffers,
-            "generator_optimizer": torch.func.vmap(p.generator_optimizer.init)(generator),
-            "critic_optimizer": torch.func.vmap(p.critic_optimizer.init)(critic),
+            **begin,
+        }
+        init = torch.func.vmap(p.generator_optimizer.init)
+        state: Tree = {
+            **players,
+            "generator_optimizer": init(players["generator"]) if p.generator_steps else {},
+            "critic_optimizer": torch.func.vmap(p.critic_optimizer.init)(players["critic"]),
             "sums": {name: zeros.to(torch.float64) for name in READINGS},
             "since": {"critic": zeros.to(torch.int64), "generator": zeros.to(torch.int64)},
             "health": {"site": zeros.to(torch.int64), "step": zeros.to(torch.int64), "now": zeros.to(torch.int64)},
         }
         if p.averaged:
-            state["average"] = {name: value.clone() for name, value in generator.items()}
+            state["average"] = {name: value.clone() for name, value in players["generator"].items()}
         return _map(
             state, lambda tensor: tensor.contiguous()
         )  # lifted zeros are expanded; a later stride would compile again
@@ -211,6 +220,20 @@ class Training:
             name: self._take(stream, count) if isinstance(stream, dict) else stream.take(count).to(self._dtype)
             for name, stream in streams.items()
         }
+
+    @property
+    def state(self) -> Tree:
+        """Everything that training changes, to be looked at; [R, ...] each."""
+        return self._state
+
+    @property
+    def scalars(self) -> Tree:
+        """Per-replica settings, group -> name -> [R], float64."""
+        return self._scalars
+
+    def parameters(self, player: str) -> Parameters:
+        """Of every replica's ``generator`` or ``critic``, as they are now, buffers too: name -> [R, ...]."""
+        return {**self._state[player], **self._state[f"{player}_buffers"]}
 
     def generate(self, latents: torch.Tensor) -> torch.Tensor:
         """Samples of every replica, of its averaged generator where there is one: latents [R, N, Z] -> [R, N, *E]."""

@@ -30,7 +30,7 @@ class Lifted:
         """The state after iterations of so many critic steps each; draws are [k, R, B, ...], used in order."""
         k = g = -1
         for count in critic_steps:
-            before = _player(state, "critic") if self._problem.simultaneous else {}
+            before = player(state, "critic") if self._problem.simultaneous else {}
             for _ in range(count):
                 k += 1
                 state = self._step_critic(state, {}, at(draws["critic"], k), scalars)
@@ -45,27 +45,53 @@ class Lifted:
         return state
 
 
-def _player(state: Tree, player: str) -> Tree:
-    return {**state[player], **state[f"{player}_buffers"]}
+def player(state: Tree, name: str) -> Parameters:
+    """A player's parameters with its buffers."""
+    return {**state[name], **state[f"{name}_buffers"]}
+
+
+def critic_gradients(
+    p: Problem, state: Tree, batch: Tree, scalars: Tree
+) -> tuple[Parameters, torch.Tensor, torch.Tensor, Parameters]:
+    """What the critic's update goes by: gradients by parameter, loss [], fake samples, and its refreshed buffers."""
+    buffers = p.critic.refresh(state["critic"], state["critic_buffers"])
+    fake = p.generator.apply(player(state, "generator"), batch["latent"])
+    seen_real, seen_fake = seen(p, state, batch, fake, scalars)
+    hparams = cast(scalars["objective"], fake.dtype)
+
+    def loss_of(parameters: Parameters) -> torch.Tensor:
+        critic = p.critic.bind({**parameters, **buffers})
+        return p.objective.critic_loss(critic, seen_real, seen_fake, batch["noise"], hparams)
+
+    gradients, loss = torch.func.grad_and_value(loss_of)(state["critic"])
+    return gradients, loss, fake, buffers
+
+
+def generator_gradients(
+    p: Problem, state: Tree, opponent: Parameters, batch: Tree, scalars: Tree
+) -> tuple[Parameters, torch.Tensor, torch.Tensor, Parameters]:
+    """The same for the generator, against a critic with its buffers."""
+    buffers = p.generator.refresh(state["generator"], state["generator_buffers"])
+    hparams = cast(scalars["objective"], batch["real"].dtype)
+    critic = p.critic.bind(opponent)
+
+    def loss_of(parameters: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
+        fake = p.generator.apply({**parameters, **buffers}, batch["latent"])
+        seen_real, seen_fake = seen(p, state, batch, fake, scalars)
+        return p.objective.generator_loss(critic, seen_real, seen_fake, batch["noise"], hparams), fake
+
+    gradients, (loss, fake) = torch.func.grad_and_value(loss_of, has_aux=True)(state["generator"])
+    return gradients, loss, fake, buffers
 
 
 def _critic_step(p: Problem) -> Step:
     def step(state: Tree, _: Tree, batch: Tree, scalars: Tree) -> Tree:
-        buffers = p.critic.refresh(state["critic"], state["critic_buffers"])
-        fake = p.generator.apply(_player(state, "generator"), batch["latent"])
-        seen_real, seen_fake = seen(p, state, batch, fake, scalars)
-        hparams = cast(scalars["objective"], fake.dtype)
-
-        def loss_of(parameters: Parameters) -> torch.Tensor:
-            critic = p.critic.bind({**parameters, **buffers})
-            return p.objective.critic_loss(critic, seen_real, seen_fake, batch["noise"], hparams)
-
-        gradients, loss = torch.func.grad_and_value(loss_of)(state["critic"])
+        gradients, loss, fake, buffers = critic_gradients(p, state, batch, scalars)
         parameters, optimizer = p.critic_optimizer.update(
-            state["critic"], gradients, state["critic_optimizer"], _rated(p, state, scalars["critic_optimizer"])
+            state["critic"], gradients, state["critic_optimizer"], rated(p, state, scalars["critic_optimizer"])
         )
         if p.objective.project is not None:
-            parameters = dict(p.objective.project(parameters, hparams))
+            parameters = dict(p.objective.project(parameters, cast(scalars["objective"], fake.dtype)))
         norm = _gradient_norm(gradients)
         return {
             **state,
@@ -81,22 +107,10 @@ def _critic_step(p: Problem) -> Step:
 
 def _generator_step(p: Problem) -> Step:
     def step(state: Tree, before: Tree, batch: Tree, scalars: Tree) -> Tree:
-        opponent = before if p.simultaneous else _player(state, "critic")
-        buffers = p.generator.refresh(state["generator"], state["generator_buffers"])
-        hparams = cast(scalars["objective"], batch["real"].dtype)
-        critic = p.critic.bind(opponent)
-
-        def loss_of(parameters: Parameters) -> tuple[torch.Tensor, torch.Tensor]:
-            fake = p.generator.apply({**parameters, **buffers}, batch["latent"])
-            seen_real, seen_fake = seen(p, state, batch, fake, scalars)
-            return p.objective.generator_loss(critic, seen_real, seen_fake, batch["noise"], hparams), fake
-
-        gradients, (loss, fake) = torch.func.grad_and_value(loss_of, has_aux=True)(state["generator"])
+        opponent = before if p.simultaneous else player(state, "critic")
+        gradients, loss, fake, buffers = generator_gradients(p, state, opponent, batch, scalars)
         parameters, optimizer = p.generator_optimizer.update(
-            state["generator"],
-            gradients,
-            state["generator_optimizer"],
-            _rated(p, state, scalars["generator_optimizer"]),
+            state["generator"], gradients, state["generator_optimizer"], rated(p, state, scalars["generator_optimizer"])
         )
         norm = _gradient_norm(gradients)
         result = {
@@ -114,7 +128,7 @@ def _generator_step(p: Problem) -> Step:
     return step
 
 
-def _rated(p: Problem, state: Tree, settings: Tree) -> Tree:
+def rated(p: Problem, state: Tree, settings: Tree) -> Tree:
     """An optimiser's settings with the learning rate of the step."""
     if p.lr_schedule.steady:
         return settings

@@ -35,6 +35,10 @@ def _lines(kind: str) -> list[str]:
             from bench.optim import OPTIMIZERS
 
             return _classes(OPTIMIZERS)
+        case "pairs":
+            from bench.pairs import PAIRS
+
+            return _classes(PAIRS)
         case "metrics":
             from bench.metrics import METRICS
 

@@ -35,7 +35,8 @@ class PlainLoop:
     def _advance_one(self, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:
         p = self._problem
         generator, critic = _trainable(state["generator"]), _trainable(state["critic"])
-        adjust_generator = _torch_optimizer(p.generator_optimizer, generator, state, scalars, "generator_optimizer")
+        if p.generator_steps:
+            adjust_generator = _torch_optimizer(p.generator_optimizer, generator, state, scalars, "generator_optimizer")
         adjust_critic = _torch_optimizer(p.critic_optimizer, critic, state, scalars, "critic_optimizer")
         generator_buffers, critic_buffers = state["generator_buffers"], state["critic_buffers"]
         hparams = cast(scalars["objective"], draws["critic"]["real"].dtype)
@@ -45,7 +46,8 @@ class PlainLoop:
         for count in critic_steps:
             if not p.lr_schedule.steady:
                 factor = float(p.lr_schedule.factor(health["now"], p.steps))
-                _set_rate(adjust_generator, float(scalars["generator_optimizer"]["lr"]) * factor)
+                if p.generator_steps:
+                    _set_rate(adjust_generator, float(scalars["generator_optimizer"]["lr"]) * factor)
                 _set_rate(adjust_critic, float(scalars["critic_optimizer"]["lr"]) * factor)
             before = {**_copies(critic), **critic_buffers} if p.simultaneous else {}
             for _ in range(count):
@@ -98,7 +100,9 @@ class PlainLoop:
             "critic_buffers": critic_buffers,
             "generator_optimizer": _state_of(
                 adjust_generator, p.generator_optimizer, generator, state["generator_optimizer"], updates["generator"]
-            ),
+            )
+            if p.generator_steps
+            else {},
             "critic_optimizer": _state_of(
                 adjust_critic, p.critic_optimizer, critic, state["critic_optimizer"], updates["critic"]
             ),

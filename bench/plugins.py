@@ -35,7 +35,10 @@ from objectives.base import Objective
 ROW = frozenset({*records.IDENTITY, *records.TEXT, *records.FLAGS}) | {
     "step", "replicas", "wall_seconds", "cpu_seconds", "metric_seconds", "replica_steps_per_second",
     "generator_steps_done", "critic_steps_done", "critic_loss", "generator_loss", "score_gap",
-    "critic_gradient_norm", "generator_gradient_norm",
+    "critic_gradient_norm", "generator_gradient_norm", "critic_update_ratio", "generator_update_ratio",
+    "critic_update_cosine", "generator_update_cosine", "saturated_real", "saturated_fake", "critic_accuracy",
+    "critic_auc", "js_estimate", "slope_real", "slope_fake", "slope_between", "critic_loss_fresh", "modes_occupied",
+    "modes_visited",
 }  # fmt: skip
 """Columns without a dot that a row has beside its settings and metrics."""
 

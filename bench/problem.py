@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 import torch
 from pydantic import Field
@@ -39,6 +39,14 @@ SITES = (
 """Where a value that is not finite can first show up; the state of a replica holds the index."""
 
 Count = Annotated[int, Field(ge=0, le=10**8)]
+
+
+class Source(Protocol):
+    """What the generator's inputs are drawn from."""
+
+    def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Independent inputs [n, ...]."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,14 +143,15 @@ class Problem:
     dataset: Dataset
     generator: Network
     critic: Network
-    latent: Latent
+    latent: Source
     generator_optimizer: Optimizer
     critic_optimizer: Optimizer
     batch_size: int
     """How many scores a loss sees of real inputs, and of fake ones."""
     critic_steps: int
     generator_steps: int = 1
-    """An iteration, or step, is ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator."""
+    """An iteration, or step, is ``critic_steps`` updates of the critic, then ``generator_steps`` of the generator; 0
+    leaves the generator as it is, and a step is the critic's alone."""
     steps: int = 1
     """How many the run has: schedules end there."""
     simultaneous: bool = False

@@ -47,7 +47,7 @@ IDENTITY = (
 
 TEXT = frozenset(
     {"grid", "cell_id", "run_id", "status", "message", "experiment", "objective", "dataset", "settings"}
-    | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm"}
+    | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm", "pair"}
     | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit"}
 )
 FLAGS = frozenset({"git_dirty", "deterministic"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -63,35 +63,50 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SettingError: a setting is unknown, missing, of a wrong type or impossible.
     """
-    for key in ("objective", "dataset"):
-        if key not in raw:
-            raise SettingError((key,), "missing; it has no default")
-    name, own = split_name(raw["objective"], "objective", OBJECTIVES, ("objective",))
-    objective = OBJECTIVES[name]
-    hparams = {key: value for key, value in own.items() if key not in PER_OBJECTIVE}
-    _check_hparams(hparams, objective.hparams, name)
-    recipe = objective.recipe
+    require(raw, "objective", "dataset")
+    objective, own = read_objective(raw, PER_OBJECTIVE)
+    recipe = OBJECTIVES[objective["objective"]].recipe
     layers = [(raw, ()), (own, ("objective",))]
     split_name(raw["dataset"], "data set", {**DATASETS, **PRESETS}, ("dataset",))
     settings = {
-        "objective": name,
-        "hparams": {key: float(hparams.get(key, default)) for key, default in objective.hparams.items()},
+        **objective,
         "dataset": check_named(expand(raw["dataset"]), "data set", DATASETS, ("dataset",)),
         "generator": check_named(raw.get("generator", "mlp"), "network", NETWORKS, ("generator",)),
         "critic": check_named(raw.get("critic", "mlp"), "network", NETWORKS, ("critic",)),
         "latent": check_block([Latent], raw.get("latent", {}), ("latent",)),
-        "generator_optimizer": _optimizer(recipe.generator_optimizer, "generator_optimizer", layers),
-        "critic_optimizer": _optimizer(recipe.critic_optimizer, "critic_optimizer", layers),
-        **_plain({"critic_steps": recipe.critic_steps}, raw, own),
+        "generator_optimizer": read_optimizer(recipe.generator_optimizer, "generator_optimizer", layers),
+        "critic_optimizer": read_optimizer(recipe.critic_optimizer, "critic_optimizer", layers),
+        **read_plain({"critic_steps": recipe.critic_steps}, raw, own),
     }
-    for key, kind in BLOCKS.items():
-        layer, path = (own, ("objective", key)) if key in own else (raw, (key,))
-        settings[key] = check_block([kind], layer.get(key, {}), path)
+    settings |= {key: read_block(key, raw, own) for key in BLOCKS}
     _check_update(settings)
     return settings
 
 
-def _plain(recipe: Mapping[str, Any], raw: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def require(raw: Mapping[str, Any], *keys: str) -> None:
+    """Refuse settings without these."""
+    for key in keys:
+        if key not in raw:
+            raise SettingError((key,), "missing; it has no default")
+
+
+def read_objective(raw: Mapping[str, Any], beside: Container[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings ``objective`` and ``hparams``; and all that the entry carries, what stands ``beside`` them too."""
+    name, own = split_name(raw["objective"], "objective", OBJECTIVES, ("objective",))
+    known = OBJECTIVES[name].hparams
+    given = {key: value for key, value in own.items() if key not in beside}
+    _check_hparams(given, known, name)
+    return {"objective": name, "hparams": {key: float(given.get(key, known[key])) for key in known}}, own
+
+
+def read_block(key: str, raw: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """One of ``BLOCKS`` with its defaults, from the objective's entry or else from the grid."""
+    layer, path = (own, ("objective", key)) if key in own else (raw, (key,))
+    return check_block([BLOCKS[key]], layer.get(key, {}), path)
+
+
+def read_plain(recipe: Mapping[str, Any], raw: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of ``Plain``, the objective's entry first, then the grid, then the recipe."""
     block = {**recipe, **{key: layer[key] for layer in (raw, own) for key in PLAIN if key in layer}}
     try:
         return check_block([Plain], block)
@@ -127,7 +142,9 @@ def _check_hparams(given: Mapping[str, Any], known: Mapping[str, float], objecti
             raise SettingError(("objective", key), f"a number belongs here, without quotes, not {value!r}")
 
 
-def _optimizer(recipe: Mapping[str, Any], key: str, layers: Sequence[tuple[Mapping[str, Any], Path]]) -> dict[str, Any]:
+def read_optimizer(
+    recipe: Mapping[str, Any], key: str, layers: Sequence[tuple[Mapping[str, Any], Path]]
+) -> dict[str, Any]:
     """The recipe's optimiser under what the grid and then the objective's entry say; another name drops what was."""
     merged: dict[str, Any] = dict(recipe)
     where: Path = (key,)
@@ -229,16 +246,17 @@ def make_problem(settings: Settings) -> Problem:
     )
 
 
+def scalar_column(cells: Sequence[Settings], key: str) -> dict[str, list[float]]:
+    """A block of numbers as replicas carry it: name -> one value a replica."""
+    return {name: [float(cell[key][name]) for cell in cells] for name in cells[0][key] if name != "name"}
+
+
 def make_scalars(cells: Sequence[Settings]) -> dict[str, dict[str, list[float]]]:
     """What replicas carry themselves, one value a replica: settings of the objective, the optimisers, the training."""
-
-    def column(key: str) -> dict[str, list[float]]:
-        return {name: [float(cell[key][name]) for cell in cells] for name in cells[0][key] if name != "name"}
-
     return {
-        "objective": column("hparams"),
-        "generator_optimizer": column("generator_optimizer"),
-        "critic_optimizer": column("critic_optimizer"),
+        "objective": scalar_column(cells, "hparams"),
+        "generator_optimizer": scalar_column(cells, "generator_optimizer"),
+        "critic_optimizer": scalar_column(cells, "critic_optimizer"),
         "training": {
             "ema": [cell["ema"] for cell in cells],
             "instance_noise": [cell["instance_noise"]["std"] for cell in cells],

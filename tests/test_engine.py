@@ -93,10 +93,19 @@ def assert_same(one: Training, other: Training, tolerance: float, smallest: floa
         )
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+SOME = ("minimax", "wgan_clip", "wgan_gp", "cramer")
+"""A plain one, one with a projection, one with noise and a penalty, one with noise and pairs."""
+
+EVERY_WAY: list[tuple[str, Way]] = [*((name, "vmap") for name in OBJECTIVES), *((name, "loop") for name in SOME)]
+
+
 @pytest.mark.parametrize(
-    ("optimizer", "dtype", "tolerance"),
-    [("sgd", torch.float32, 1e-5), *((optimizer, torch.float64, 1e-10) for optimizer in SETTINGS)],
+    ("name", "optimizer", "dtype", "tolerance"),
+    [
+        *((name, "sgd", torch.float32, 1e-5) for name in OBJECTIVES),
+        *((name, "adam", torch.float64, 1e-10) for name in OBJECTIVES),
+        *((name, optimizer, torch.float64, 1e-10) for name in SOME for optimizer in SETTINGS if optimizer != "adam"),
+    ],
 )
 def test_lifted_replicas_equal_the_plain_loop(name: str, optimizer: str, dtype: torch.dtype, tolerance: float) -> None:
     own = {"lr": [1e-3, 2e-3, 5e-4]}
@@ -114,6 +123,7 @@ def test_lifted_replicas_equal_the_plain_loop_in_single_precision(name: str, opt
 
 SHAPINGS: dict[str, dict[str, Any]] = {
     "several generator steps": {"critic_steps": 1, "generator_steps": 3},
+    "a generator that stands still": {"critic_steps": 1, "generator_steps": 0, "lr_schedule": LrSchedule(warmup=4)},
     "simultaneous": {"critic_steps": 1, "simultaneous": True},
     "packs": {"pack": 3},
     "rates that fall": {"steps": 12, "lr_schedule": LrSchedule(shape="cosine", warmup=4, final=0.1)},
@@ -141,6 +151,19 @@ def test_every_shape_of_training_equals_the_plain_loop(shaping: str, name: str) 
     assert_same(plain, lifted, 1e-9, smallest=1e-7 if "batch norm" in shaping else 1e-12)
     ordinary = train(OBJECTIVES[name], [0, 1], 11, "loop", dtype=torch.float64).state_dict()
     assert any(not torch.equal(value, ordinary.get(key, value[:0])) for key, value in plain.state_dict().items())
+
+
+@pytest.mark.parametrize("way", ["vmap", "loop"])
+def test_a_generator_can_be_given_and_stands_still(way: Way) -> None:
+    objective, game = OBJECTIVES["wgan_gp"], problem(OBJECTIVES["wgan_gp"], generator_steps=0)
+    given = {k: v.clone() for k, v in train(objective, [0, 1]).parameters("generator").items()}
+    training = Training(game, [2, 3], scalars(objective, 2), way=way, begin={"generator": given})
+    before = training.parameters("critic")
+    training.advance(5)
+    assert all(torch.equal(value, given[name]) for name, value in training.parameters("generator").items())
+    after = training.parameters("critic")
+    assert not any(torch.equal(after[name], before[name]) for name in before if name.endswith("weight"))
+    assert training.readings()["generator_loss"].tolist() == [0, 0]
 
 
 def test_descent_without_momentum_has_a_loop_too() -> None:
@@ -218,8 +241,7 @@ def test_a_replica_computes_the_same_in_any_company() -> None:
             torch.testing.assert_close(a[name][2], b[name][0], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("way", ["vmap", "loop"])
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize(("name", "way"), EVERY_WAY)
 def test_a_replica_that_diverges_is_caught_and_leaves_its_neighbours_alone(name: str, way: Way) -> None:
     well = train(OBJECTIVES[name], [0, 1, 2], 6, way, lr=[1e-3, 1e-3, 1e-3])
     ill = train(OBJECTIVES[name], [0, 1, 2], 6, way, lr=[1e-3, float("inf"), 1e-3])
@@ -271,8 +293,7 @@ def test_a_loss_or_gradient_that_is_not_finite_is_named(way: Way) -> None:
         assert train(replace(base, **changed), [0], 2, way).diverged() == [(1, site)]
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize("way", ["vmap", "loop"])
+@pytest.mark.parametrize(("name", "way"), EVERY_WAY)
 def test_a_resumed_training_is_bit_equal_to_an_undisturbed_one(name: str, way: Way) -> None:
     whole = train(OBJECTIVES[name], [0, 1, 2], 0, way)  # 74 critic steps, so that a block of 64 batches ends inside
     whole.advance(7)

@@ -10,7 +10,7 @@ import pytest
 
 from bench import training_settings
 from bench.experiments import EXPERIMENTS, make_cell
-from bench.experiments.train import schedule
+from bench.experiments.session import schedule
 from bench.settings import SettingError
 from objectives import OBJECTIVES
 

@@ -86,7 +86,10 @@ def make_cell(experiment: Experiment, settings: Settings) -> Cell:
 
 
 def identity_row(run: Run) -> Row:
-    """The columns that say whose row it is: names, seed, every setting by its dotted name, and hashes of its code."""
+    """The columns that say whose row it is: names, seed, every setting by its dotted name, and hashes of its code.
+
+    An experiment without an objective or a data set has none in these columns.
+    """
     from bench.cell import SCHEMA_VERSION, canonical
 
     return {
@@ -95,6 +98,8 @@ def identity_row(run: Run) -> Row:
         "run_id": run.id,
         "seed": run.seed,
         "experiment": run.cell.experiment,
+        "objective": "",
+        "dataset": "",
         **dict(flatten(run.cell.settings)),
         **dict(flatten({"sources": run.cell.sources})),
         "settings": canonical(run.cell.settings),

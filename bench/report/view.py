@@ -17,7 +17,7 @@ from bench import records
 from bench.cell import flatten
 from bench.metrics import Column, all_columns
 
-TASK_SETTINGS = ("dataset", "evaluate", "arm")
+TASK_SETTINGS = ("dataset", "pair", "evaluate", "arm")
 """Settings, or blocks of them, that make two results incomparable where they differ."""
 
 
@@ -124,7 +124,7 @@ class CellView:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What cells are compared on: a data set with its settings, judged in one way."""
+    """What cells are compared on: a data set or a pair of laws with its settings, judged in one way."""
 
     dataset: str
     variant: str
@@ -281,7 +281,8 @@ def _tasks(
         of_task[name] = own
         by_task.setdefault(name, []).append(cell_id)
     judged = {name: {key: value for key, value in own.items() if key != "arm"} for name, own in of_task.items()}
-    variants = _variants(judged, {name: own.get("dataset", "") for name, own in of_task.items()})
+    about = {name: own.get("dataset", own.get("pair", "")) for name, own in of_task.items()}
+    variants = _variants(judged, about)
     tasks = []
     for name, members in by_task.items():
         rest = {i: {k: v for k, v in flat[i].items() if k not in of_task[name]} for i in members}
@@ -292,7 +293,7 @@ def _tasks(
             CellView(i, objectives[i], labels[i], planned[i], groups.get(i, none), plain[i], draws.get(i))
             for i in sorted(members, key=lambda i: order[objectives[i]])
         )
-        tasks.append(Task(of_task[name].get("dataset", ""), variants[name], cells, of_task[name].get("arm", "")))
+        tasks.append(Task(about[name], variants[name], cells, of_task[name].get("arm", "")))
     return tuple(tasks)
 
 
