@@ -1,9 +1,20 @@
 """The questions that a grid file can ask: a file each, and their table."""
 
 from bench.experiments.base import Context, Experiment, Result, Stopped, make_cell
+from bench.experiments.depth import DEPTH
+from bench.experiments.dirac import DIRAC
+from bench.experiments.estimate import ESTIMATE
+from bench.experiments.lipschitz import LIPSCHITZ
 from bench.experiments.optimal_critic import OPTIMAL_CRITIC
+from bench.experiments.paths import PATHS
+from bench.experiments.saturation import SATURATION
+from bench.experiments.score_curve import SCORE_CURVE
 from bench.experiments.train import TRAIN
+from bench.experiments.w1_benchmark import W1_BENCHMARK
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (TRAIN, OPTIMAL_CRITIC)}
+_ALL: tuple[Experiment, ...] = (
+    TRAIN, SCORE_CURVE, SATURATION, OPTIMAL_CRITIC, DEPTH, LIPSCHITZ, PATHS, ESTIMATE, W1_BENCHMARK, DIRAC,
+)  # fmt: skip
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 
 __all__ = ["EXPERIMENTS", "Context", "Experiment", "Result", "Stopped", "make_cell"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Train:
     """The experiment ``train``."""
 
     name = "train"
+    evaluate: ClassVar[type[Evaluate]] = Evaluate
 
     def resolve(self, raw: Mapping[str, Any]) -> Settings:
         """See ``Experiment.resolve``."""
@@ -48,7 +49,7 @@ class Train:
                 known |= {"search", "published"}
                 raise SettingError((key,), f"unknown setting {key!r}; {nearest(key, known)}")
         settings = training_settings.resolve(raw)
-        kinds: list[type[Any]] = [Evaluate, *(metric.settings for metric in METRICS.values())]
+        kinds: list[type[Any]] = [self.evaluate, *(metric.settings for metric in METRICS.values())]
         evaluate = check_block(kinds, raw.get("evaluate", {}), ("evaluate",))
         if evaluate["emd_n"] > evaluate["n"]:
             words = f"emd_n is at most n, the samples that there are: {evaluate['emd_n']} > {evaluate['n']}"

@@ -78,7 +78,7 @@ class Funnels:
     def transport(self, n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Pairs of the optimal plan: fake x and the real y that it goes to, both [n, D], float32."""
         x = self.fake(n, generator)
-        return x, self._moved(x.to(torch.float64)).to(torch.float32)
+        return x, self.move(x.to(torch.float64)).to(torch.float32)
 
     def potential(self, x: torch.Tensor) -> torch.Tensor:
         """``u``, low on real and high on fake, so that an optimal critic is ``-u``: x [n, D] -> [n], float64."""
@@ -95,7 +95,7 @@ class Funnels:
         left, total = n, 0.0
         while left:
             x = self.fake(min(left, CHUNK), generator).to(torch.float64)
-            total += float((x - self._moved(x)).norm(dim=1).sum())
+            total += float((x - self.move(x)).norm(dim=1).sum())
             left -= len(x)
         return total / n
 
@@ -106,8 +106,8 @@ class Funnels:
     def log_ratio(self, x: torch.Tensor) -> None:
         """Not known."""
 
-    def _moved(self, x: torch.Tensor) -> torch.Tensor:
-        """The y that each x [n, D] goes to, float64."""
+    def move(self, x: torch.Tensor) -> torch.Tensor:
+        """The y that each x goes to: [n, D], float64, of x [n, D], float64, in the box."""
         centres, offsets = self._centres(x), self._offsets(x)
         distances, heights = self._heights(x)
         least, own = heights.min(1, keepdim=True)
@@ -122,7 +122,7 @@ class Funnels:
         meets = (exits > 0) & (exits > -drop)  # a quotient that is not a number is none
         exits = torch.where(meets, exits, torch.inf).scatter(1, own, torch.inf)
         whole = length + torch.minimum(box, exits.amin(1, keepdim=True))
-        return bottom + (length / whole) ** self.power * whole * ray
+        return torch.where(length > 0, bottom + (length / whole) ** self.power * whole * ray, bottom)
 
     def _heights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Distance from each centre, and height of each funnel, at x [n, D]: [n, N], float64."""

@@ -8,11 +8,37 @@ from pathlib import Path
 from types import ModuleType
 
 from bench import records
-from bench.report import page, style, tables, train, view
+from bench.report import (
+    depth,
+    dirac,
+    estimate,
+    lipschitz,
+    optimal_critic,
+    page,
+    paths,
+    saturation,
+    score_curve,
+    style,
+    tables,
+    train,
+    view,
+    w1_benchmark,
+)
 from bench.report.figures import Points
 from bench.report.view import CellView, Outcomes
 
-SHOWN: Mapping[str, ModuleType] = {"train": train}
+SHOWN: Mapping[str, ModuleType] = {
+    "train": train,
+    "score_curve": score_curve,
+    "saturation": saturation,
+    "optimal_critic": optimal_critic,
+    "depth": depth,
+    "lipschitz": lipschitz,
+    "paths": paths,
+    "estimate": estimate,
+    "w1_benchmark": w1_benchmark,
+    "dirac": dirac,
+}
 """What an experiment shows: a module with ``tables(view)`` and ``drawings(view, load)``."""
 
 

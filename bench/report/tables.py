@@ -27,6 +27,8 @@ class Quoted:
 
 
 Entry = str | int | float | Estimate | Quoted | None
+HUGE = 1e7
+"""From here on a number is written with an exponent."""
 ARROWS = {"up": "\u2191", "down": "\u2193", "none": ""}
 _LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$", "none": ""}
 
@@ -133,6 +135,8 @@ def _show(entry: Entry, decimals: int, best: bool) -> Shown:
 def _number(value: float, decimals: int) -> str:
     if not math.isfinite(value):
         return "\u2013" if math.isnan(value) else str(value)
+    if abs(value) >= HUGE:
+        return f"{value:.2e}"
     text = f"{value:,.{decimals}f}"
     return f"{value:.1g}" if value and not text.strip("-0.,") else text
 
