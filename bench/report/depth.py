@@ -163,7 +163,9 @@ def _by_layer(tasks: Sequence[Task], colours: Mapping[str, str]) -> tuple[Figure
             last = _band(row[2], _finished(cell, "slope_per_layer"), tints[cell.id])
             ends.append((last, _label(cell, " "), tints[cell.id]))
         row[2].axhline(0, color=style.GREY, linestyle="--", linewidth=0.9, zorder=1.5)
-        style.log_steps(row[2], {float(step) for cell in cells for step in cell.observed})
+        steps = {float(step) for cell in cells for step in cell.observed}
+        style.log_steps(row[2], steps)
+        row[2].set_xticks([tick for tick in row[2].get_xticks() if tick in (0, *steps) or tick > sorted(steps)[1]])
         row[2].set(xlabel="steps", ylabel="slope (decades a layer)", xlim=(0, None))
         style.label_ends(row[2], ends, height)
     return figure, sum(len(task.cells[MOST_LINES:]) for task in tasks)
@@ -236,7 +238,7 @@ def _histogram(axes: Axes, cell: CellView, shares: Array, colour: str) -> None:
     largest = interval(list(cell.final("largest_weight").values())).value
     bound = interval(list(cell.final("share_at_bound").values())).value
     axes.set_title(
-        f"{_label(cell, chr(10))}\nlargest {largest:.3g}, {bound:.0%} at it",
+        f"{_label(cell, chr(10))}\n{bound:.0%} at +-{largest:.3g}",
         color=colour, fontsize=style.SMALL,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -348,7 +348,7 @@ def _figure(
     if log and lowest < np.inf:
         grid[0, 0].set_ylim(lowest / 3, highest * 3)
     figures.label_columns(figure, grid, x)
-    handles = [tuple(Line2D([], [], color=colour) for colour in tints) for tints in keys.values()]
+    handles: Any = [tuple(Line2D([], [], color=colour) for colour in tints) for tints in keys.values()]
     figure.legend(
         handles, [style.plain(name, 40) for name in keys], handler_map={tuple: HandlerTuple(None, pad=0)},
         loc="outside upper center", ncols=min(len(handles), 6),
