@@ -12,7 +12,7 @@ not multiply here, and nothing of this enters an id.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +44,11 @@ def read_published(found: Any, mark: str, cells: Sequence[Cell], strict: bool) -
     """
     if not isinstance(found, Items):
         raise UserError(f"{mark}: published: a list belongs here; write `- {{source: …, where: {{…}}, values: {{…}}}}`")
-    kept = []
+    kept, known = [], _columns(cells)
     for entry, at in zip(found, found.marks, strict=True):
         source, where, values = _parts(entry, at)
         wanted = list(_flat(where))
-        read = Published(source, {key: value for key, value, _ in wanted}, dict(_numbers(values)))
+        read = Published(source, {key: value for key, value, _ in wanted}, dict(_numbers(values, known)))
         if any(all(_has(cell.settings, key, value) for key, value in read.where.items()) for cell in cells):
             kept.append(read)
         elif strict:
@@ -95,13 +95,20 @@ def _flat(where: Block, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
             yield path.removesuffix(".name"), value, where.marks[key]
 
 
-def _numbers(values: Block) -> Iterator[tuple[str, tuple[float, float | None]]]:
+def _columns(cells: Sequence[Cell]) -> set[str]:
+    """What a number can be quoted of: the metrics' columns, and those that an experiment names as its own."""
+    from bench.experiments import EXPERIMENTS
     from bench.metrics import all_columns
 
+    own = (getattr(EXPERIMENTS[name], "columns", ()) for name in {cell.experiment for cell in cells})
+    return {*all_columns(), *(column for columns in own for column in columns)}
+
+
+def _numbers(values: Block, known: Collection[str]) -> Iterator[tuple[str, tuple[float, float | None]]]:
     for column, value in values.items():
-        place, known = f"{values.marks[column]}: published.values.{column}", all_columns()
+        place = f"{values.marks[column]}: published.values.{column}"
         if column not in known:
-            raise UserError(f"{place}: no metric has this column; {nearest(column, known)}")
+            raise UserError(f"{place}: nothing that is measured has this column; {nearest(column, known)}")
         numbers = value if isinstance(value, Items) else [value]
         if not 1 <= len(numbers) <= 2 or any(type(number) not in (int, float) for number in numbers):
             words = f"a number or [number, spread] belongs here, not {shown(repr(value))}; write [6.3, 0.5]"

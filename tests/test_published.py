@@ -79,7 +79,7 @@ REFUSED: list[tuple[str, str]] = [
     (ENTRY.replace("minimax", "minimax\n    dataset: {std: 0.2}"),
      "F:2: published.where: no cell of the grid has all of these settings at once; remove or correct some"),
     (ENTRY.replace("emd", "modes_coverd"),
-     "F:6: published.values.modes_coverd: no metric has this column; did you mean 'modes_covered'?"),
+     "F:6: published.values.modes_coverd: nothing that is measured has this column; did you mean 'modes_covered'?"),
     *(
         (ENTRY.replace("0.5", value),
          f"F:6: published.values.emd: a number or [number, spread] belongs here, not {said}; write [6.3, 0.5]")
@@ -103,5 +103,5 @@ def test_what_cannot_be_is_refused(entries: str, line: str) -> None:
 def test_what_fits_no_cell_is_left_out_where_an_override_may_be_why() -> None:
     stranded = ENTRY.replace("minimax", "wgan_gp") + ENTRY.replace("objective: minimax", "pack: 2")
     assert [entry.where for entry in read(stranded + ENTRY, strict=False)] == [{"objective": "minimax"}]
-    with pytest.raises(UserError, match="no metric has this column"):
+    with pytest.raises(UserError, match="nothing that is measured has this column"):
         read(ENTRY.replace("minimax", "wgan_gp").replace("emd", "emt"), strict=False)
