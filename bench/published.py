@@ -100,7 +100,7 @@ def _columns(cells: Sequence[Cell]) -> set[str]:
     from bench.experiments import EXPERIMENTS
     from bench.metrics import all_columns
 
-    own = (getattr(EXPERIMENTS[name], "columns", ()) for name in {cell.experiment for cell in cells})
+    own = (getattr(EXPERIMENTS.get(name), "columns", ()) for name in {cell.experiment for cell in cells})
     return {*all_columns(), *(column for columns in own for column in columns)}
 
 
