@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bench.report import captions, figures, style
 from bench.report.captions import BOOTSTRAP
 from bench.report.figures import Drawing, Points
-from bench.report.optimal_critic import pair_of, short, tints_of
+from bench.report.optimal_critic import log_decades, pair_of, short, tints_of
 from bench.report.tables import Entry, Heading, Part, Row, Table
 from bench.report.view import CellView, Task, View
 from bench.statistics import interval
@@ -20,10 +20,9 @@ from bench.statistics import interval
 PLACES = {"slopes_real": "real", "slopes_fake": "fake", "slopes_between": "segments", "secants": "pairs"}
 """Stored arrays, and what they are called."""
 
-MOST_CELLS = 8
+MOST_CELLS = 9
 MOST_TASKS = 4
-ABREAST = 4
-"""Cells of a task, and tasks, that a figure has room for; panels side by side."""
+"""Cells of a task, and tasks, that a figure has room for."""
 
 COLUMNS = (
     ("slope_median[real]", "Slope, real"),
@@ -85,7 +84,7 @@ def _table(
     for task in tasks:
         rows = []
         for cell in task.cells:
-            entries: list[Entry] = [cell.label, cell.outcomes.ok]
+            entries: list[Entry] = [short(cell, task.cells, line=", "), cell.outcomes.ok]
             entries += [interval(list(cell.final(column).values())) for column, _ in columns]
             rows.append(Row(tuple(entries)))
         parts.append(Part(pair_of(task, tasks), tuple(rows)))
@@ -175,7 +174,7 @@ def _distributions(tasks: Sequence[Task], load: figures.Load, colours: Mapping[s
                 ha="center", va="bottom", fontsize=style.SMALL, color=tints[cell.id],
             )  # fmt: skip
         axes.axhline(1, color=style.GREY, linestyle="--", linewidth=0.9, zorder=1.5)
-        axes.set_yscale("log")
+        log_decades(axes)
         axes.set_xticks(ticks, names, rotation=90, fontsize=6)
         axes.tick_params(axis="x", length=0)
         axes.grid(visible=False, axis="x")
@@ -194,29 +193,28 @@ def _bar(axes: Axes, x: float, rows: Sequence[Points], colour: str) -> None:
 
 
 def _bounds(tasks: Sequence[Task], colours: Mapping[str, str]) -> Figure | None:
-    panels = [
-        (task, cell) for task in tasks for cell in task.cells if not cell.curves("slope_largest").empty
-    ]  # fmt: skip
     rows = [
-        own[start : start + ABREAST]
+        (task, row)
         for task in tasks
-        if (own := [panel for panel in panels if panel[0] is task])
-        for start in range(0, len(own), ABREAST)
+        for row in figures.even_rows([cell for cell in task.cells if not cell.curves("slope_largest").empty])
+        if row
     ]
     if not rows:
         return None
     figure = style.new_figure(1.6 * len(rows) + 0.3)
-    grid = figure.subplots(len(rows), min(ABREAST, max(map(len, rows))), squeeze=False, sharey="row", sharex="col")
-    for axes, row in zip(grid, rows, strict=True):
-        for one, (task, cell) in zip(axes, row, strict=False):
-            tint = tints_of(task.cells, colours)[cell.id]
-            one.set_title(short(cell, task.cells).replace("\n", ", "), loc="left", color=tint, fontsize=style.SMALL)
+    grid = figure.subplots(len(rows), max(len(row) for _, row in rows), squeeze=False, sharey=True)
+    for axes, (task, row) in zip(grid, rows, strict=True):
+        tints = tints_of(task.cells, colours)
+        for one, cell in zip(axes, row, strict=False):
+            title = short(cell, task.cells, line=", ")
+            one.set_title(title, loc="left", color=tints[cell.id], fontsize=style.SMALL)
             for column, dashes in (("slope_largest", "-"), ("slope_bound", ":")):
-                _line(one, cell, column, dashes, tint)
+                _line(one, cell, column, dashes, tints[cell.id])
             one.axhline(1, color=style.GREY, linestyle="--", linewidth=0.9, zorder=1.5)
             style.log_steps(one, {float(step) for step in cell.observed})
-            one.set_yscale("log")
-        axes[0].set_ylabel(f"{style.plain(pair_of(row[0][0], tasks))}\nslope")
+            one.set_xlim(left=0)
+            log_decades(one)
+        axes[0].set_ylabel(f"{style.plain(pair_of(task, tasks))}\nslope")
         for one in axes[len(row) :]:
             one.set_axis_off()
     figures.label_columns(figure, grid, "critic steps")

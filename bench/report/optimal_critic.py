@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report import captions, figures, style
 from bench.report.captions import BOOTSTRAP
@@ -78,18 +78,24 @@ def pair_of(task: Task, tasks: Sequence[Task]) -> str:
     return name(task) if sum(name(one) == name(task) for one in tasks) == 1 else task.label
 
 
-def short(cell: CellView, cells: Sequence[CellView]) -> str:
-    """A name in few words, of several lines: the objective, the hyperparameters in which cells of it with the same
-    constraint on the critic's weights differ, and that constraint."""
+def short(cell: CellView, cells: Sequence[CellView], *, line: str = "\n") -> str:
+    """A name in few words: the objective, the hyperparameters in which cells of it with the same constraint on the
+    critic's weights differ, and that constraint; where this is another cell's name too, the whole label."""
+    names = [_short(other, cells, line) for other in cells]
+    name = _short(cell, cells, line)
+    return name if names.count(name) == 1 else style.plain(cell.label)
+
+
+def _short(cell: CellView, cells: Sequence[CellView], line: str) -> str:
     constraint = cell.settings.get("critic.constraint")
     family = [c for c in cells if (c.objective, c.settings.get("critic.constraint")) == (cell.objective, constraint)]
-    lines = [cell.objective]
+    words = [cell.objective]
     for key, value in cell.settings.items():
         if key.startswith("hparams.") and len({other.settings.get(key) for other in family}) > 1:
-            lines.append(f"{key.removeprefix('hparams.')} {value:g}")
+            words.append(f"{key.removeprefix('hparams.')} {value:g}")
     if constraint not in (None, "none"):
-        lines.append(str(constraint))
-    return "\n".join(style.plain(line, 26) for line in lines)
+        words.append(str(constraint))
+    return line.join(style.plain(word, 26) for word in words)
 
 
 def tints_of(cells: Sequence[CellView], colours: Mapping[str, str]) -> dict[str, str]:
@@ -99,6 +105,14 @@ def tints_of(cells: Sequence[CellView], colours: Mapping[str, str]) -> dict[str,
         own = [cell.id for cell in cells if cell.objective == objective]
         tints |= dict(zip(own, style.shades(colours[objective], len(own)), strict=True))
     return tints
+
+
+def log_decades(axes: Axes) -> None:
+    """A logarithmic axis for values over many decades: .001, 1e-6."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(numticks=7))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-")))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _known(task: Task) -> bool:
@@ -166,7 +180,7 @@ def _table(
 
     parts = []
     for task in tasks:
-        rows = [Row((cell.label, cell.outcomes.ok, *told(cell))) for cell in task.cells]
+        rows = [Row((short(cell, task.cells, line=", "), cell.outcomes.ok, *told(cell))) for cell in task.cells]
         for label, sources in (asides or {}).items():
             entries = [entry(task.floor(sources.get(column, "")), log) for column, _, log in columns]
             if any(entry is not None for entry in entries):
@@ -252,7 +266,7 @@ def _flatness(task: Task, tasks: Sequence[Task]) -> Part:
         rows.append(
             Row(
                 (
-                    f"{one.label} / {other.label}",
+                    f"{short(one, task.cells, line=', ')} / {short(other, task.cells, line=', ')}",
                     len(one.final("logits").keys() & other.final("logits").keys()),
                     *entries,
                 )
@@ -374,7 +388,7 @@ def _probabilities(axes: Axes, cells: Loaded, colours: Mapping[str, str], height
         if discriminates(cell):
             rows = [_sigmoid(own["line_score"]) for own in arrays.values()]
             last = _curves(axes, _first(arrays)["line"], rows, tints[cell.id])
-            ends.append((last, short(cell, [c for c, _ in cells]).replace("\n", " "), tints[cell.id]))
+            ends.append((last, short(cell, [c for c, _ in cells], line=" "), tints[cell.id]))
     own = _first(cells[0][1])
     if "line_log_ratio" in own:
         _dashed(axes, own["line"], _sigmoid(own["line_log_ratio"]))
@@ -393,7 +407,7 @@ def _scores(axes: Axes, cells: Loaded, colours: Mapping[str, str], height: float
                 for own in arrays.values()
             ]
             last = _curves(axes, _first(arrays)["line"], rows, tints[cell.id])
-            ends.append((last, short(cell, [c for c, _ in cells]).replace("\n", " "), tints[cell.id]))
+            ends.append((last, short(cell, [c for c, _ in cells], line=" "), tints[cell.id]))
     line = _first(cells[0][1])["line"]
     if ends:
         _dashed(axes, line, np.asarray(line - line[len(line) // 2], dtype=np.float64))
@@ -410,17 +424,15 @@ def _line_slopes(axes: Axes, cells: Loaded, colours: Mapping[str, str], height: 
             chance = _sigmoid(own["line_score"]) * _sigmoid(-own["line_score"]) if discriminates(cell) else 1.0
             rows.append(np.maximum(chance * own["line_slope"].astype(np.float64), FAINTEST / 1e3))
         last = _curves(axes, _first(arrays)["line"], rows, tints[cell.id], log=True)
-        ends.append((max(last, FAINTEST), short(cell, [c for c, _ in cells]).replace("\n", " "), tints[cell.id]))
+        ends.append((max(last, FAINTEST), short(cell, [c for c, _ in cells], line=" "), tints[cell.id]))
     own = _first(cells[0][1])
     if "line_log_ratio" in own:
         line, ratio = own["line"].astype(np.float64), own["line_log_ratio"].astype(np.float64)
         best = _sigmoid(ratio) * _sigmoid(-ratio) * np.abs(np.gradient(ratio, line))
         _dashed(axes, line, np.maximum(best, FAINTEST / 1e3))
     axes.axhline(1, color=style.GREY, linestyle="--", linewidth=1.0, zorder=1.5)
-    axes.set_yscale("log")
+    log_decades(axes)
     axes.set_ylim(FAINTEST, max(10.0, axes.get_ylim()[1]))
-    axes.yaxis.set_major_locator(LogLocator(base=1000))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-")))
     style.label_ends(axes, ends, height)
 
 
