@@ -176,7 +176,7 @@ def lipschitz_bound(network: Mlp, parameters: Parameters) -> torch.Tensor:
     if network.norm != "none" or network.minibatch_std:
         return bound * torch.nan
     for layer in range(network.depth + 1):
-        weight = network._weight(parameters, layer).to(torch.float64)
+        weight = network.weight(parameters, layer).to(torch.float64)
         bound = bound.to(weight.device) * torch.linalg.matrix_norm(weight, ord=2)
     return bound
 

@@ -86,7 +86,7 @@ class Mlp:
             return parameters
 
         def bind(parameters: Parameters) -> Callable[[torch.Tensor], torch.Tensor]:
-            weights = [self._weight(parameters, layer) for layer in range(self.depth + 1)]
+            weights = [self.weight(parameters, layer) for layer in range(self.depth + 1)]
 
             def linear(layer: int, x: torch.Tensor) -> torch.Tensor:
                 return torch.nn.functional.linear(x, weights[layer], parameters[f"{layer}.bias"])
@@ -149,7 +149,7 @@ class Mlp:
                 torch.nn.init.orthogonal_(weight, self.gain, generator=generator)
         return weight, bias
 
-    def _weight(self, parameters: Parameters, layer: int) -> torch.Tensor:
+    def weight(self, parameters: Parameters, layer: int) -> torch.Tensor:
         """The matrix of a layer under the constraint."""
         weight = parameters[f"{layer}.weight"]
         match self.constraint:

@@ -19,6 +19,8 @@ class Noised:
     """Real samples are the data set's; fake ones are others of the same, plus N(0, std^2) along every axis.
 
     Gulrajani et al. 2017 (arXiv:1704.00028, figure 1a, which fixes the generator's law so) have noise of variance 1.
+    In their code a fake sample is the real one that it is paired with, plus noise; here it is another one, as in their
+    algorithm, so that segments are longer.
     """
 
     dataset: Mapping[str, Any]

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from bench.report import captions, figures, style
 from bench.report.captions import BOOTSTRAP
+from bench.report.critics import log_decades, pair_of, short, tints_of
 from bench.report.figures import Drawing, Points
-from bench.report.optimal_critic import log_decades, pair_of, short, tints_of
 from bench.report.tables import Entry, Heading, Part, Row, Table
 from bench.report.view import CellView, Task, View
 from bench.statistics import interval
@@ -158,7 +158,7 @@ def _distributions(tasks: Sequence[Task], load: figures.Load, colours: Mapping[s
     figure = style.new_figure(2.5 * len(found) + 0.1)
     grid = figure.subplots(len(found), 1, squeeze=False)
     for (axes,), (task, cells, arrays) in zip(grid, found, strict=True):
-        tints = tints_of(cells, colours)
+        tints = tints_of(task.cells, colours)
         ticks: list[float] = []
         names: list[str] = []
         for index, cell in enumerate(cells):

@@ -174,7 +174,7 @@ def _changes(view: View, places: Places, name: str, reading: str, since: str, ti
         captions.origin(view),
     )
     headings = [Heading("critic", "Critic"), Heading("n", "n")]
-    headings += [Heading(group[0], ", ".join(group), scale="change") for group in losses]
+    headings += [Heading(group[0], ", ".join(group)) for group in losses]
     parts = tuple(Part(place, tuple(map(row, cells))) for place, cells in places.items())
     return Table(name, caption, tuple(headings), parts, title)
 
