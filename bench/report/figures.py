@@ -124,7 +124,7 @@ def _draw(axes: Axes, panel: _Panel, colours: Mapping[str, str], height: float) 
             parts += (
                 [cell.variant] if panel.alone and cell.variant else [] if panel.alone and parts else [cell.objective]
             )
-            last = _line(axes, cell, curve, tints[cell.id])
+            last = draw_curve(axes, cell, curve, tints[cell.id])
             parts += [] if math.isfinite(last) else ["(no value)"]
             ends.append((last, style.plain(" ".join(parts), 30), tints[cell.id]))
     for curve in panel.curves:
@@ -141,8 +141,8 @@ def _draw(axes: Axes, panel: _Panel, colours: Mapping[str, str], height: float) 
     style.label_ends(axes, ends, height)
 
 
-def _line(axes: Axes, cell: CellView, curve: Curve, colour: str) -> float:
-    """Draw a cell; give the mean where its line ends, NaN where there is none."""
+def draw_curve(axes: Axes, cell: CellView, curve: Curve, colour: str) -> float:
+    """Draw a cell: mean, interval, single seeds; give the mean where its line ends, NaN where there is none."""
     table = cell.curves(curve.column)
     diverged = cell.ended("diverged")
     for seed in table:

@@ -117,7 +117,7 @@ def _tints(task: Task, colours: Mapping[str, str]) -> dict[str, str]:
 def _draw(axes: Axes, task: Task, reading: _Reading, tints: Mapping[str, str]) -> None:
     axes.set_title(reading.title, loc="left", fontsize=style.SMALL)
     for cell in task.cells:
-        figures._line(axes, cell, Curve(reading.column, reading.title), tints[cell.id])
+        figures.draw_curve(axes, cell, Curve(reading.column, reading.title), tints[cell.id])
     style.log_steps(axes, {float(step) for cell in task.cells for step in cell.observed})
     axes.margins(y=0.08)
     total = task.total("modes_total")

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report import captions, figures, style
 from bench.report.captions import BOOTSTRAP
@@ -99,7 +99,7 @@ def drawings(view: View, load: Load) -> list[Drawing]:
     words = captions.sentences(
         "The norm at the last step, over how far the real law is away: of the gradient by the place of the fake one.",
         "Dashed, where known: at the log-ratio of the densities, the score of the optimal discriminator, in closed "
-        "form and on the same samples; what is below the other panels' values is left out.",
+        "form and on the same samples; what lies beyond the other panels' values is left out.",
         READ,
         lines,
     )
@@ -376,7 +376,7 @@ def _draw(axes: Axes, panel: _Panel, scale: Callable[[Axes, set[float]], None]) 
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_major_formatter(FuncFormatter(_power))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.set_ylim(-0.04, 1.04)
 

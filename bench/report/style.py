@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
 PAGE_WIDTH = 7.0
 COLUMN_WIDTH = 4.5
@@ -121,6 +122,8 @@ def log_steps(axes: Axes, steps: Iterable[float]) -> None:
     if known and known[0] <= 0:
         first = next((step for step in known if step > 0), 1.0)
         axes.set_xscale("symlog", linthresh=first, linscale=0.4)
+        decades = range(math.ceil(math.log10(first)), math.floor(math.log10(max(known[-1], first))) + 1)
+        axes.xaxis.set_major_locator(FixedLocator([0.0, *(10.0**decade for decade in decades)]))
     else:
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(short))

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from bench.report import captions, figures, style
@@ -42,6 +43,9 @@ CURVES = (
     Curve("gradient_cosine", "cosine"),
     Curve("largest_slope", "largest slope", log=True),
 )
+MOST_PAIRS = 6
+"""Pairs of laws whose curves stand side by side."""
+
 ABREAST = 0.34
 """What share of a doubling of the dimension the critics at one dimension are spread over."""
 
@@ -113,12 +117,11 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
         quoted,
         told,
     )
-    figure, left_out = figures.curves(tasks, [[curve] for curve in CURVES], colours)
     curves = captions.sentences(
         f"{LAWS} Relative error of the estimate of W1, cosine with the optimal gradient and largest slope over updates "
         f"of the critic. Thick: mean over {captions.seeds(cells)}; band: its {BOOTSTRAP}, expanded for small n; thin: "
         "single seeds, with a cross where a run diverged.",
-        f"Cells that this figure has no room for: {left_out}." if left_out else "",
+        f"Pairs that this figure has no room for: {len(tasks) - MOST_PAIRS}." if len(tasks) > MOST_PAIRS else "",
         told,
     )
     return [
@@ -128,7 +131,7 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
             agreement,
             _agreement(view, tasks, colours, bool(quoted)),
         ),
-        Drawing("curves", "Distance and gradient over steps", curves, figure),
+        Drawing("curves", "Distance and gradient over steps", curves, _curves(tasks[:MOST_PAIRS], colours)),
     ]
 
 
@@ -211,6 +214,29 @@ def _agreement(view: View, tasks: Sequence[Task], colours: Mapping[str, str], qu
             one.margins(y=0.08)
             one.autoscale_view()
             style.label_ends(one, ends, height)
+    return figure
+
+
+def _curves(tasks: Sequence[Task], colours: Mapping[str, str]) -> Figure:
+    """A row for each reading, a column for each pair of laws, a line for each critic."""
+    figure = style.new_figure(1.45 * len(CURVES) + 0.6)
+    grid = figure.subplots(len(CURVES), len(tasks), squeeze=False, sharex=True, sharey="row")
+    for row, curve in zip(grid, CURVES, strict=True):
+        for axes, task in zip(row, tasks, strict=True):
+            for cell in task.cells:
+                figures.draw_curve(axes, cell, curve, colours[cell.objective])
+            style.log_steps(axes, {float(step) for cell in task.cells for step in cell.observed})
+            if curve.log:
+                style.log_values(axes)
+        row[0].set_ylabel(curve.label)
+    for axes, task in zip(grid[0], tasks, strict=True):
+        axes.set_title(style.plain(task.label, 30), loc="left")
+    for axes in grid[-1]:
+        axes.set_xlabel("steps")
+    names = dict.fromkeys(cell.objective for task in tasks for cell in task.cells)
+    handles = [Line2D([], [], color=colours[name], label=style.plain(name, 30)) for name in names]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.align_ylabels(grid[:, 0])
     return figure
 
 
