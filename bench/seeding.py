@@ -4,8 +4,8 @@ The purposes: ``init_generator``, ``init_critic``; ``data``; ``latent_critic`` a
 objectives with different numbers of critic steps see the same latents at the same generator step; ``objective.<name>``
 for each noise that an objective asks for; ``instance_noise_real``, ``instance_noise_critic`` and
 ``instance_noise_generator``; ``training_set``; ``evaluation`` for the latents or fake samples that are judged,
-``reference`` for the real samples they are judged against; ``probe_…`` for what is read of a training. An experiment may
-have purposes of its own, and names them.
+``reference`` for the real samples they are judged against; ``probe_<kind>`` for what is read of a training. An
+experiment may have purposes of its own, and names them.
 """
 
 from __future__ import annotations

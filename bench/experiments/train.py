@@ -199,9 +199,10 @@ class _Judged:
         if "means" not in known:
             return
         modes = Modes(known["means"], float(known["std"]), known["weights"])
-        for r, result in enumerate(results):
-            seen = (_load_tensors(self._path(str(row["step"])))["fake"][r].numpy() for row in result.rows)
-            for row, found in zip(result.rows, rotation(seen, modes), strict=True):
+        steps = sorted({row["step"] for result in results for row in result.rows})
+        seen = np.stack([_load_tensors(self._path(str(step)))["fake"].numpy() for step in steps], 1)
+        for own, result in zip(seen, results, strict=True):
+            for row, found in zip(result.rows, rotation(own[: len(result.rows)], modes), strict=True):
                 row.update(found)
 
     def _row(

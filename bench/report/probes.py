@@ -66,6 +66,10 @@ _READINGS = (
 )
 
 
+LETTERS = 110
+"""Of names and of the lines before them, that a row of the legend has room for."""
+
+
 def drawing(view: View) -> Drawing | None:
     """The probes of the chosen cells over steps, two columns of panels a task; None where the records have none."""
     known = set(view.rows.columns)
@@ -87,7 +91,8 @@ def _figure(view: View, tasks: Sequence[Task], rows: Sequence[tuple[_Reading, ..
         for task, own in zip(tasks, tints, strict=True)
         for cell in task.cells
     }
-    abreast = min(4, len(names))
+    longest = max(len(name) for name, _ in names)
+    abreast = max(1, min(4, len(names), LETTERS // (longest + 6)))
     figure = style.new_figure(1.3 * len(rows) + 0.3 + 0.15 * -(-len(names) // abreast))
     grid = figure.subplots(len(rows), 2 * len(tasks), squeeze=False, sharex="col")
     for index, (task, own) in enumerate(zip(tasks, tints, strict=True)):
@@ -96,6 +101,9 @@ def _figure(view: View, tasks: Sequence[Task], rows: Sequence[tuple[_Reading, ..
             _draw(axes, task, reading, own)
         for axes, row in zip(block[:, 0], rows, strict=True):
             axes.set_ylabel(row[0].unit)
+            if row[0].unit == "modes" and not task.total("modes_total"):
+                for one in block[rows.index(row)]:
+                    one.set_axis_off()
         block[0, 0].annotate(
             style.plain(task.title), (0, 1), (0, 17), xycoords="axes fraction", textcoords="offset points"
         )

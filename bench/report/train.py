@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bench.metrics import FLOOR, Column
-from bench.report import captions, figures, search, style
+from bench.report import captions, figures, probes, search, style
 from bench.report.captions import BOOTSTRAP, BUDGETS
 from bench.report.figures import Curve, Drawing
 from bench.report.published import Published
@@ -115,7 +115,8 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
     if losses and tasks:
         figure, left_out = figures.curves(tasks, [losses], colours, apart=True)
         result.append(Drawing("losses", "Losses", _losses_caption(cells, left_out, told), figure))
-    return [*result, *search.drawings(view, colours)]
+    probed = probes.drawing(view)
+    return [*result, *([probed] if probed is not None else []), *search.drawings(view, colours)]
 
 
 def _caption(
