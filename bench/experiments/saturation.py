@@ -148,7 +148,9 @@ class _Reader(Reader):
         return {**found, **self._at_optimum}
 
     def arrays(self) -> Mapping[str, torch.Tensor]:
-        """Samples of both laws."""
+        """Samples of both laws, in the plane."""
+        if self._real.shape[2:] != (2,):
+            return {}
         return {"real": self._real[:, :MOST_POINTS].float(), "fake": self._fake[:, :MOST_POINTS].float()}
 
 
