@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -40,15 +40,6 @@ def _short(cell: CellView, cells: Sequence[CellView], line: str) -> str:
     if constraint not in (None, "none"):
         words.append(str(constraint))
     return line.join(style.plain(word, 26) for word in words)
-
-
-def tints_of(cells: Sequence[CellView], colours: Mapping[str, str]) -> dict[str, str]:
-    """A colour a cell, by its id: a shade of its objective's."""
-    tints: dict[str, str] = {}
-    for objective in dict.fromkeys(cell.objective for cell in cells):
-        own = [cell.id for cell in cells if cell.objective == objective]
-        tints |= dict(zip(own, style.shades(colours[objective], len(own)), strict=True))
-    return tints
 
 
 def log_decades(axes: Axes) -> None:

@@ -150,7 +150,7 @@ def _by_layer(tasks: Sequence[Task], colours: Mapping[str, str]) -> tuple[Figure
     figure = style.new_figure((height + 0.6) * len(tasks))
     for row, task in zip(figure.subplots(len(tasks), 3, squeeze=False), tasks, strict=True):
         cells = task.cells[:MOST_LINES]
-        tints = _tints(cells, colours)
+        tints = figures.tints_of(cells, colours)
         row[0].set_title(style.plain(task.label), loc="left")
         for axes, (column, label) in zip(row, GRADIENTS.items(), strict=False):
             for cell in cells:
@@ -160,7 +160,9 @@ def _by_layer(tasks: Sequence[Task], colours: Mapping[str, str]) -> tuple[Figure
             axes.set(xlabel="layer (1: input)", ylabel=f"log10 of {label}")
         ends = []
         for cell in cells:
-            last = _band(row[2], _finished(cell, "slope_per_layer"), tints[cell.id])
+            slopes = _finished(cell, "slope_per_layer")
+            row[2].plot(slopes.index, slopes, color=tints[cell.id], linewidth=0.4, alpha=0.35, zorder=2)
+            last = figures.draw_mean(row[2], slopes, tints[cell.id])
             ends.append((last, _label(cell, " "), tints[cell.id]))
         row[2].axhline(0, color=style.GREY, linestyle="--", linewidth=0.9, zorder=1.5)
         steps = {float(step) for cell in cells for step in cell.observed}
@@ -184,25 +186,16 @@ def _layer_curve(axes: Axes, cell: CellView, column: str, colour: str) -> None:
         norms = np.array([_at(cell, step, f"{column}[{layer}]") for layer in layers])
         table = pd.DataFrame(np.log10(np.where(norms > 0, norms, np.nan)), index=layers)
         if dashes == "-":
-            _band(axes, table, colour)
+            axes.plot(table.index, table, color=colour, linewidth=0.4, alpha=0.35, zorder=2)
+            figures.draw_mean(axes, table, colour)
         else:
             axes.plot(table.index, table.mean(axis=1), color=colour, linestyle=dashes, linewidth=0.9, zorder=3)
-
-
-def _band(axes: Axes, table: pd.DataFrame, colour: str) -> float:
-    """Runs thin, their mean thick with its interval; gives the mean where it ends."""
-    axes.plot(table.index, table, color=colour, linewidth=0.4, alpha=0.35, zorder=2)
-    estimates = [interval(row) for row in table.to_numpy()]
-    low, high, centre = ([getattr(estimate, part) for estimate in estimates] for part in ("low", "high", "value"))
-    axes.fill_between(table.index, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2.5)
-    axes.plot(table.index, centre, color=colour, zorder=4)
-    return float(centre[-1]) if centre else float("nan")
 
 
 def _histograms(tasks: Sequence[Task], load: figures.Load, colours: Mapping[str, str]) -> tuple[Figure, int] | None:
     """A panel a cell."""
     cells = [cell for task in tasks for cell in task.cells]
-    tints = {name: colour for task in tasks for name, colour in _tints(task.cells, colours).items()}
+    tints = {name: colour for task in tasks for name, colour in figures.tints_of(task.cells, colours).items()}
     stored = {cell.id: _stored(cell, load) for cell in cells[:MOST_HISTOGRAMS]}
     shown = [cell for cell in cells if len(stored.get(cell.id, ()))]
     if not shown:
@@ -247,12 +240,3 @@ def _label(cell: CellView, between: str) -> str:
     """The objective and the cell's own settings without the block that hyperparameters stand in."""
     variant = style.plain(cell.variant.replace("hparams.", ""), 26)
     return between.join(filter(None, (style.plain(cell.objective, 26), variant)))
-
-
-def _tints(cells: Sequence[CellView], colours: Mapping[str, str]) -> dict[str, str]:
-    """The objective's colour, in shades where it has several cells."""
-    found: dict[str, str] = {}
-    for objective in dict.fromkeys(cell.objective for cell in cells):
-        own = [cell.id for cell in cells if cell.objective == objective]
-        found |= dict(zip(own, style.shades(colours[objective], len(own)), strict=True))
-    return found

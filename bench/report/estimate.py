@@ -240,7 +240,7 @@ def _draw(view: View, task: Task, name: str, colours: Mapping[str, str]) -> Draw
     cells, hidden = done[:MOST_ROWS], 0
     figure = style.new_figure(1.25 * len(cells) + 0.35)
     grid = figure.subplots(len(cells), len(COLUMNS) + 1, squeeze=False, sharex="col")
-    tints = _tints(cells, colours)
+    tints = figures.tints_of(cells, colours)
     for row, cell in zip(grid, cells, strict=True):
         colour = tints[cell.id]
         for axes, (column, label) in zip(row, COLUMNS, strict=False):
@@ -277,10 +277,7 @@ def _curve(axes: Axes, cell: CellView, column: str, colour: str) -> None:
     """A signal over steps: single seeds thin, their mean thick with its interval."""
     table = _series(cell, column)
     axes.plot(table.index, table, color=colour, linewidth=0.4, alpha=0.35, zorder=2)
-    estimates = [interval(row) for row in table.to_numpy()]
-    low, high, centre = ([getattr(estimate, part) for estimate in estimates] for part in ("low", "high", "value"))
-    axes.fill_between(table.index, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2.5)
-    axes.plot(table.index, centre, color=colour, zorder=4)
+    figures.draw_mean(axes, table, colour)
     axes.xaxis.set_major_formatter(FuncFormatter(style.short))
 
 
@@ -306,12 +303,3 @@ def _scatter(axes: Axes, cell: CellView, colour: str) -> int:
 def _floor(cell: CellView) -> float:
     values = cell.final(f"{TRUTH}{FLOOR}").values()
     return math.fsum(values) / len(values)
-
-
-def _tints(cells: Sequence[CellView], colours: Mapping[str, str]) -> dict[str, str]:
-    """The objective's colour, in shades where it has several cells."""
-    found: dict[str, str] = {}
-    for objective in dict.fromkeys(cell.objective for cell in cells):
-        own = [cell.id for cell in cells if cell.objective == objective]
-        found |= dict(zip(own, style.shades(colours[objective], len(own)), strict=True))
-    return found

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -109,10 +110,7 @@ def curves(
 
 
 def _draw(axes: Axes, panel: _Panel, colours: Mapping[str, str], height: float) -> None:
-    tints: dict[str, str] = {}
-    for objective in dict.fromkeys(cell.objective for cell in panel.cells):
-        own = [cell.id for cell in panel.cells if cell.objective == objective]
-        tints |= dict(zip(own, style.shades(colours[objective], len(own)), strict=True))
+    tints = tints_of(panel.cells, colours)
     title = f"{panel.cells[0].objective}, {panel.task.label}" if panel.alone else panel.task.label
     axes.set_title(
         style.plain(title), loc="left", color=colours[panel.cells[0].objective] if panel.alone else style.INK
@@ -150,13 +148,27 @@ def draw_curve(axes: Axes, cell: CellView, curve: Curve, colour: str) -> float:
         axes.plot(own.index, own, color=colour, linewidth=0.5, alpha=0.35, linestyle=curve.dashes, zorder=2)
         if len(own) and seed in diverged:
             axes.plot(own.index[-1:], own[-1:], "x", color=colour, markersize=4, markeredgewidth=1, zorder=3)
+    return draw_mean(axes, table, colour, curve.dashes)
+
+
+def draw_mean(axes: Axes, table: pd.DataFrame, colour: str, dashes: str = "-") -> float:
+    """Draw the mean over a table's columns, a seed each, with its interval; give where it ends, or NaN."""
     if table.empty:
         return math.nan
     estimates = [interval(row) for row in table.to_numpy()]
     low, high, centre = (np.array([getattr(e, part) for e in estimates]) for part in ("low", "high", "value"))
     axes.fill_between(table.index, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2.5)
-    axes.plot(table.index, centre, color=colour, linestyle=curve.dashes, zorder=4)
+    axes.plot(table.index, centre, color=colour, linestyle=dashes, zorder=4)
     return float(centre[-1])
+
+
+def tints_of(cells: Sequence[CellView], colours: Mapping[str, str]) -> dict[str, str]:
+    """A colour for each cell, by its id: its objective's, in shades where that has several."""
+    found: dict[str, str] = {}
+    for objective in dict.fromkeys(cell.objective for cell in cells):
+        own = [cell.id for cell in cells if cell.objective == objective]
+        found |= dict(zip(own, style.shades(colours[objective], len(own)), strict=True))
+    return found
 
 
 @dataclass(frozen=True)

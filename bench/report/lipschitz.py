@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.report import captions, figures, style
 from bench.report.captions import BOOTSTRAP
-from bench.report.critics import log_decades, pair_of, short, tints_of
+from bench.report.critics import log_decades, pair_of, short
 from bench.report.figures import Drawing, Points
 from bench.report.tables import Entry, Heading, Part, Row, Table
 from bench.report.view import CellView, Task, View
@@ -158,7 +158,7 @@ def _distributions(tasks: Sequence[Task], load: figures.Load, colours: Mapping[s
     figure = style.new_figure(2.5 * len(found) + 0.1)
     grid = figure.subplots(len(found), 1, squeeze=False)
     for (axes,), (task, cells, arrays) in zip(grid, found, strict=True):
-        tints = tints_of(task.cells, colours)
+        tints = figures.tints_of(task.cells, colours)
         ticks: list[float] = []
         names: list[str] = []
         for index, cell in enumerate(cells):
@@ -204,7 +204,7 @@ def _bounds(tasks: Sequence[Task], colours: Mapping[str, str]) -> Figure | None:
     figure = style.new_figure(1.6 * len(rows) + 0.3)
     grid = figure.subplots(len(rows), max(len(row) for _, row in rows), squeeze=False, sharey=True)
     for axes, (task, row) in zip(grid, rows, strict=True):
-        tints = tints_of(task.cells, colours)
+        tints = figures.tints_of(task.cells, colours)
         for one, cell in zip(axes, row, strict=False):
             title = short(cell, task.cells, line=", ")
             one.set_title(title, loc="left", color=tints[cell.id], fontsize=style.SMALL)

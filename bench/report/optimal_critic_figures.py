@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from bench.report import figures, style
-from bench.report.critics import discriminates, log_decades, pair_of, short, tints_of
+from bench.report.critics import discriminates, log_decades, pair_of, short
 from bench.report.figures import Points
 from bench.report.view import CellView, Task
 
@@ -109,7 +109,7 @@ def _dashed(axes: Axes, line: Points, values: Array) -> None:
 
 
 def _probabilities(axes: Axes, cells: Loaded, colours: Mapping[str, str], height: float) -> None:
-    tints, ends = tints_of([cell for cell, _ in cells], colours), []
+    tints, ends = figures.tints_of([cell for cell, _ in cells], colours), []
     for cell, arrays in cells:
         if discriminates(cell):
             rows = [_sigmoid(own["line_score"]) for own in arrays.values()]
@@ -124,7 +124,7 @@ def _probabilities(axes: Axes, cells: Loaded, colours: Mapping[str, str], height
 
 
 def _scores(axes: Axes, cells: Loaded, colours: Mapping[str, str], height: float) -> None:
-    tints, ends = tints_of([cell for cell, _ in cells], colours), []
+    tints, ends = figures.tints_of([cell for cell, _ in cells], colours), []
     for cell, arrays in cells:
         if not discriminates(cell):
             rows = [
@@ -143,7 +143,7 @@ def _scores(axes: Axes, cells: Loaded, colours: Mapping[str, str], height: float
 
 
 def _line_slopes(axes: Axes, cells: Loaded, colours: Mapping[str, str], height: float) -> None:
-    tints, ends = tints_of([cell for cell, _ in cells], colours), []
+    tints, ends = figures.tints_of([cell for cell, _ in cells], colours), []
     for cell, arrays in cells:
         rows = []
         for own in arrays.values():
@@ -187,7 +187,7 @@ def surfaces(tasks: Sequence[Task], load: figures.Load, colours: Mapping[str, st
     figure = style.new_figure((min(side, 2.4) + 0.25 + 0.1 * lines) * len(rows), gap=0.0)
     grid = figure.subplots(len(rows), abreast, squeeze=False)
     for axes, (task, panels) in zip(grid, rows, strict=True):
-        tints = tints_of([cell for cell, *_ in panels], colours)
+        tints = figures.tints_of([cell for cell, *_ in panels], colours)
         for one, (cell, seed, arrays) in zip(axes, panels, strict=False):
             _surface(one, arrays, arrays["surface_score"], tints[cell.id])
             one.set_title(short(cell, task.cells), color=tints[cell.id], fontsize=style.SMALL)

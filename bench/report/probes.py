@@ -85,7 +85,7 @@ def drawing(view: View) -> Drawing | None:
 
 
 def _figure(view: View, tasks: Sequence[Task], rows: Sequence[tuple[_Reading, ...]]) -> Figure:
-    tints = [_tints(task, style.colours(cell.objective for cell in view.cells)) for task in tasks]
+    tints = [figures.tints_of(task.cells, style.colours(cell.objective for cell in view.cells)) for task in tasks]
     names = {
         (style.plain(cell.label, 40), own[cell.id]): None
         for task, own in zip(tasks, tints, strict=True)
@@ -111,15 +111,6 @@ def _figure(view: View, tasks: Sequence[Task], rows: Sequence[tuple[_Reading, ..
     lines = [Line2D([], [], color=colour) for _, colour in names]
     figure.legend(lines, [name for name, _ in names], loc="outside upper left", ncols=abreast)
     return figure
-
-
-def _tints(task: Task, colours: Mapping[str, str]) -> dict[str, str]:
-    """A colour for each cell: its objective's, in shades where that has several."""
-    found: dict[str, str] = {}
-    for objective in dict.fromkeys(cell.objective for cell in task.cells):
-        own = [cell.id for cell in task.cells if cell.objective == objective]
-        found |= dict(zip(own, style.shades(colours[objective], len(own)), strict=True))
-    return found
 
 
 def _draw(axes: Axes, task: Task, reading: _Reading, tints: Mapping[str, str]) -> None:

@@ -126,7 +126,9 @@ def _show(entry: Entry, decimals: int, best: bool) -> Shown:
     if isinstance(entry, Estimate):
         low, high = _number(entry.low, decimals), _number(entry.high, decimals)
         interval = f"[{low}, {high}]" if math.isfinite(entry.low) else ""
-        return Shown(_number(entry.value, decimals), interval, best)
+        # A mean of values that cancel is 0 but for rounding.
+        value = 0.0 if abs(entry.value) < 1e-12 * max(abs(entry.low), abs(entry.high)) else entry.value
+        return Shown(_number(value, decimals), interval, best)
     if isinstance(entry, Quoted):
         return Shown(f"{entry.value:,}", "" if entry.spread is None else f"\u00b1 {entry.spread:,}")
     return Shown(f"{entry:,}" if isinstance(entry, int) else _number(entry, decimals))
