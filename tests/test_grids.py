@@ -12,7 +12,10 @@ from bench.cell import Cell
 from bench.grid import load_grid
 
 SAME = ("dataset", "generator", "critic", "latent", "steps", "batch_size")
-COMMITTED = ("modes", "tuning", "search")
+COMMITTED = (
+    "modes", "tuning", "search",
+    "score_curve", "saturation", "optimal_critic", "depth", "lipschitz", "paths", "estimate", "w1_benchmark", "dirac",
+)  # fmt: skip
 """Grids whose records are in the repository, at full size."""
 
 FILES = sorted((ROOT / "grids").rglob("*.yaml"))
