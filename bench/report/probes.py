@@ -130,6 +130,8 @@ def _draw(axes: Axes, task: Task, reading: _Reading, tints: Mapping[str, str]) -
         axes.set_ylim(*reading.span)
     elif reading.log:
         _log_values(axes, _values(task, reading.column))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())  # in panels so small they say nothing, and take their time
 
 
 def _values(task: Task, column: str) -> npt.NDArray[np.float64]:
