@@ -114,8 +114,13 @@ def test_lifted_replicas_equal_the_plain_loop(name: str, optimizer: str, dtype: 
     assert_same(plain, lifted, tolerance)
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in CANCELLING])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        *((name, "adam") for name in OBJECTIVES if name not in CANCELLING),
+        *((name, "rmsprop") for name in SOME if name not in CANCELLING),
+    ],
+)
 def test_lifted_replicas_equal_the_plain_loop_in_single_precision(name: str, optimizer: str) -> None:
     lifted, plain = (train(OBJECTIVES[name], [0, 1], way=way, optimizer=optimizer) for way in ("vmap", "loop"))
     assert_same(plain, lifted, 1e-5)
@@ -293,7 +298,8 @@ def test_a_loss_or_gradient_that_is_not_finite_is_named(way: Way) -> None:
         assert train(replace(base, **changed), [0], 2, way).diverged() == [(1, site)]
 
 
-@pytest.mark.parametrize(("name", "way"), EVERY_WAY)
+@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("way", ["vmap", "loop"])
 def test_a_resumed_training_is_bit_equal_to_an_undisturbed_one(name: str, way: Way) -> None:
     whole = train(OBJECTIVES[name], [0, 1, 2], 0, way)  # 74 critic steps, so that a block of 64 batches ends inside
     whole.advance(7)
