@@ -46,7 +46,7 @@ def at_work(objective: str, way: Way) -> tuple[Training, Callable[[], Any]]:
     source = torch.Generator().manual_seed(0)
     real = torch.stack([p.dataset.sample(N, source) for _ in seeds])
     fake = training.generate(torch.stack([p.latent.sample(N, source) for _ in seeds]))
-    modes = Modes(p.dataset.means().numpy(), p.dataset.std, p.dataset.weights().numpy())  # type: ignore[attr-defined]
+    modes = Modes(p.dataset.means().numpy(), p.dataset.std, p.dataset.weights().numpy())
 
     def read() -> None:
         probes.training_readings(p, training.state, training.scalars, draws, real, fake)

@@ -148,7 +148,7 @@ def test_a_run_has_rows_from_step_0_on(tmp_path: Path) -> None:
     context = Context(
         work=tmp_path, device="cpu", way="vmap", evaluator=None, progress=lambda share: None,
         stopping=lambda: False, say=lambda text: None,
-    )  # type: ignore[arg-type] # fmt: skip
+    )  # fmt: skip
     [result] = DEPTH.run(Unit((Run(make_cell(DEPTH, settings), 0),)), context)
     assert [row["step"] for row in result.rows] == [0, 10]  # 1 % of 10 steps is none
     assert result.rows[0]["activation_gradient[4]"] == pytest.approx(1)

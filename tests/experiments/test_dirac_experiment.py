@@ -24,7 +24,7 @@ def play(folder: Path, *cells: dict[str, Any], stop: bool = False) -> list[Resul
     context = Context(
         work=folder, device="cpu", way=None, evaluator=None, progress=lambda share: None,
         stopping=lambda: stop, say=lambda text: None,
-    )  # type: ignore[arg-type] # fmt: skip
+    )  # fmt: skip
     runs = [Run(make_cell(DIRAC, DIRAC.resolve(cell)), 0) for cell in cells]
     results = DIRAC.run(Unit(tuple(runs)), context)
     assert [result.run for result in results] == runs

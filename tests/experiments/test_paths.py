@@ -191,7 +191,7 @@ def test_a_stopped_unit_goes_on_from_the_runs_that_it_has_measured(tmp_path: Pat
     unit = Unit(tuple(Run(cell, seed) for seed in SEEDS))
     asked: list[int] = []
     with pytest.raises(Stopped):
-        PATHS.run(unit, context(tmp_path, lambda: asked.append(1) or len(asked) > 1))  # type: ignore[func-returns-value]
+        PATHS.run(unit, context(tmp_path, lambda: asked.append(1) or len(asked) > 1))
     (kept,) = tmp_path.iterdir()
     kept.write_text(json.dumps([{**row, "wasserstein": 7.0} for row in json.loads(kept.read_text())]))
     first, second = PATHS.run(unit, context(tmp_path))

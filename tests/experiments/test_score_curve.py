@@ -27,7 +27,7 @@ def context(folder: Path) -> Context:
     return Context(
         work=folder, device="cpu", way=None, evaluator=None, progress=lambda share: None,
         stopping=lambda: False, say=lambda text: None,
-    )  # type: ignore[arg-type] # fmt: skip
+    )  # fmt: skip
 
 
 def measure(folder: Path, *cells: dict[str, Any]) -> list[pd.DataFrame]:

@@ -29,7 +29,7 @@ RAW = {
     "critic": {"name": "mlp", "depth": 1, "width": 32}, "optimizer": {"name": "adam", "lr": 1e-2},
     "observe": {"observations": 2}, "probe": {"n": 300},
 }  # fmt: skip
-CONSTRAINED = {**RAW["critic"], "constraint": "orthonormal", "activation": "group_sort"}  # type: ignore[dict-item]
+CONSTRAINED = {**RAW["critic"], "constraint": "orthonormal", "activation": "group_sort"}
 
 
 def run(raw: dict[str, Any], work: Path, seeds: int = 2) -> list[Result]:
@@ -169,9 +169,9 @@ def test_the_figure_has_a_filled_and_a_hollow_mark_where_there_is_a_number(
     agreement, curves = w1_benchmark.drawings(shown, lambda cell, seed: None)
     cosines = agreement.figure.axes[0]
     ends = {np.mean([one.rows[-1]["gradient_cosine"] for one in runs]) for runs in results.values()}
-    marks = {line.get_marker(): [] for line in cosines.lines}  # type: ignore[var-annotated]
+    marks = {line.get_marker(): [] for line in cosines.lines}
     for line in cosines.lines:
-        marks[line.get_marker()] += list(line.get_ydata())  # type: ignore[arg-type]
+        marks[line.get_marker()] += list(line.get_ydata())
     assert sorted(marks["o"]) == pytest.approx(sorted(ends))
     assert marks["D"] == [0.96]
     assert [axes.get_ylabel() for axes in curves.figure.axes] == ["relative error", "cosine", "largest slope"]

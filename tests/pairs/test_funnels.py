@@ -140,4 +140,4 @@ def test_power_1_moves_nothing() -> None:
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"funnels": 0}, {"power": 0.5}, {"draw": -1}])
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Funnels(**wrong)  # type: ignore[arg-type]
+        Funnels(**wrong)
