@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.cell import Cell, Run, Settings, Unit, flatten
+from bench.errors import nearest
+from bench.settings import SettingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from bench.engine import Way
 
 Row = dict[str, Any]
+
+GRID_KEYS = ("seeds", "union", "description", "experiment", "search", "published")
+"""Keys of a grid that are no settings of a cell, for the nearest right one."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: what was asked for
@@ -78,6 +83,15 @@ class Experiment(Protocol):
     def run(self, unit: Unit, context: Context) -> list[Result]:
         """Do the work, going on from what a killed try left in ``context.work``."""
         ...
+
+
+def check_keys(
+    raw: Mapping[str, Any], known: Sequence[str], path: tuple[str, ...] = (), others: Sequence[str] = GRID_KEYS
+) -> None:
+    """Refuse a block, which stands at the path, with a key that is not known; ``others`` may be what was meant."""
+    for key in raw:
+        if key not in known:
+            raise SettingError((*path, key), f"unknown setting {key!r}; {nearest(key, {*known, *others})}")
 
 
 def make_cell(experiment: Experiment, settings: Settings) -> Cell:

@@ -9,9 +9,8 @@ import torch
 
 from bench import seeding, training_settings
 from bench.cell import Settings, source_digest
-from bench.errors import nearest
-from bench.experiments.probing import GRID_KEYS
-from bench.settings import SettingError, check_block
+from bench.experiments.base import check_keys
+from bench.settings import check_block
 from bench.sources import OBJECTIVE, code_digest
 from objectives import OBJECTIVES, closed_forms
 
@@ -24,9 +23,7 @@ def resolve(raw: Mapping[str, Any], probe: type[Any]) -> dict[str, Any]:
     Raises:
         SettingError: a setting is unknown, missing, of a wrong type or impossible.
     """
-    for key in raw:
-        if key not in KEYS:
-            raise SettingError((key,), f"unknown setting {key!r}; {nearest(key, {*KEYS, *GRID_KEYS})}")
+    check_keys(raw, KEYS)
     training_settings.require(raw, "objective")
     objective, _ = training_settings.read_objective(raw, ())
     return {**objective, "probe": check_block([probe], raw.get("probe", {}), ("probe",))}

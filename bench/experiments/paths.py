@@ -34,8 +34,7 @@ from pydantic import Field
 from bench import seeding, sources
 from bench.cell import Run, Settings, Unit, canonical
 from bench.distances import Array, between_lines, divergences, shares
-from bench.errors import nearest
-from bench.experiments.base import Context, Result, Row, Stopped, identity_row
+from bench.experiments.base import Context, Result, Row, Stopped, check_keys, identity_row
 from bench.metrics import FLOOR
 from bench.metrics.emd import earth_movers_distance
 from bench.networks import NETWORKS, Network
@@ -175,10 +174,7 @@ class Paths:
         """See ``Experiment.resolve``."""
         probe = check_block([Probe], raw.get("probe", {}), ("probe",))
         own = ("generator", "latent") if probe["path"] == "generator" else ()
-        for key in raw:
-            if key not in ("probe", *own):
-                known = {"probe", *own, "seeds", "union", "description", "experiment"}
-                raise SettingError((key,), f"unknown setting {key!r} of {probe['path']}; {nearest(key, known)}")
+        check_keys(raw, ("probe", *own))
         settings: dict[str, Any] = {"dataset": DATA[probe["path"]], "probe": probe}
         if own:
             settings["generator"] = check_named(raw.get("generator", "mlp"), "network", NETWORKS, ("generator",))

@@ -15,13 +15,9 @@ import torch
 
 from bench.cell import Settings, Unit
 from bench.engine import Training
-from bench.errors import nearest
-from bench.experiments.base import Context, Result, identity_row, skipped
+from bench.experiments.base import Context, Result, check_keys, identity_row, skipped
 from bench.experiments.session import Observe, Session, schedule
-from bench.settings import SettingError, check_block
-
-GRID_KEYS = ("seeds", "union", "description", "experiment", "search", "published")
-"""Keys of a grid that are no settings of a cell, for the nearest right word."""
+from bench.settings import check_block
 
 
 class Reader(ABC):
@@ -58,11 +54,7 @@ class Probing:
 
     def resolve(self, raw: Mapping[str, Any]) -> Settings:
         """See ``Experiment.resolve``."""
-        known = (*self.about.KEYS, "observe", "probe")
-        for key in raw:
-            if key not in known:
-                words = f"unknown setting {key!r}; {nearest(key, {*known, *GRID_KEYS})}"
-                raise SettingError((key,), words)
+        check_keys(raw, (*self.about.KEYS, "observe", "probe"))
         return {
             **self.about.resolve(raw),
             "observe": check_block([Observe], raw.get("observe", {}), ("observe",)),

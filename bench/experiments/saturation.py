@@ -15,7 +15,7 @@ Shape letters: R replica, M batches, B batch, *E event.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 
@@ -25,9 +25,8 @@ from pydantic import Field
 from bench import critic_settings, probes, seeding, training_settings
 from bench.cell import Settings, Unit, canonical
 from bench.engine import Training
-from bench.errors import nearest
-from bench.experiments.base import Context, Result, identity_row, skipped
-from bench.experiments.probing import GRID_KEYS, Reader, observe, results
+from bench.experiments.base import Context, Result, check_keys, identity_row, skipped
+from bench.experiments.probing import Reader, observe, results
 from bench.experiments.session import Observe, Session, schedule
 from bench.networks import NETWORKS, Network
 from bench.optim import OPTIMIZERS, Parameters
@@ -165,7 +164,7 @@ class Saturation:
 
     def resolve(self, raw: Mapping[str, Any]) -> Settings:
         """See ``Experiment.resolve``."""
-        _check_keys(raw, KEYS, (), GRID_KEYS)
+        check_keys(raw, KEYS)
         if ("pair" in raw) == ("frozen" in raw):
             raise SettingError(("frozen",), "a frozen generator or a pair of laws belongs here: set frozen or pair")
         settings = critic_settings.resolve_critic(raw)
@@ -243,19 +242,13 @@ SATURATION = Saturation()
 # Settings
 
 
-def _check_keys(raw: Mapping[str, Any], known: Sequence[str], path: tuple[str, ...], others: Sequence[str]) -> None:
-    for key in raw:
-        if key not in known:
-            raise SettingError((*path, key), f"unknown setting {key!r}; {nearest(key, {*known, *others})}")
-
-
 def _resolve_frozen(raw: Mapping[str, Any]) -> dict[str, Any]:
     """``dataset``, and ``frozen`` with every default of a training on it."""
     training_settings.require(raw, "dataset")
     block = raw["frozen"]
     if not isinstance(block, Mapping):
         raise SettingError(("frozen",), f"a block of settings belongs here, not {block!r}; write {{key: value}}")
-    _check_keys(block, FROZEN, ("frozen",), ())
+    check_keys(block, FROZEN, ("frozen",), others=())
     try:
         found = training_settings.resolve({**block, "dataset": raw["dataset"]})
     except SettingError as error:

@@ -143,6 +143,6 @@ class Session:
             metadata = file.metadata()
             if metadata["unit"] != self._owner:
                 raise ValueError(f"{self._path} is the state of another unit; remove it")
-            self.training.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            self.training.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
         told = json.loads(metadata["told"])
         self.readings, self.wall, self.cpu = told["readings"], told["wall"], told["cpu"]

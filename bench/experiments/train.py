@@ -17,8 +17,7 @@ from pydantic import Field
 
 from bench import evaluation, probes, seeding, sources, training_settings
 from bench.cell import Run, Settings, Unit
-from bench.errors import nearest
-from bench.experiments.base import Context, Result, Row, identity_row, skipped
+from bench.experiments.base import Context, Result, Row, check_keys, identity_row, skipped
 from bench.experiments.session import Observe, Session, schedule
 from bench.metrics import METRICS, Modes
 from bench.records import publish_bytes
@@ -43,11 +42,7 @@ class Train:
 
     def resolve(self, raw: Mapping[str, Any]) -> Settings:
         """See ``Experiment.resolve``."""
-        for key in raw:
-            if key not in (*training_settings.KEYS, "evaluate"):
-                known = {*training_settings.KEYS, "evaluate", "seeds", "union", "description", "experiment"}
-                known |= {"search", "published"}
-                raise SettingError((key,), f"unknown setting {key!r}; {nearest(key, known)}")
+        check_keys(raw, (*training_settings.KEYS, "evaluate"))
         settings = training_settings.resolve(raw)
         kinds: list[type[Any]] = [self.evaluate, *(metric.settings for metric in METRICS.values())]
         evaluate = check_block(kinds, raw.get("evaluate", {}), ("evaluate",))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,16 +24,6 @@ REPLICAS, ROUNDS, N = 16, 7, 2500
 OBSERVATIONS, STEPS = 12, 10_000
 MOST = 0.05
 """The share of training time that probes may take."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    yield
-    torch.set_flush_denormal(False)
-    torch.set_num_threads(before)
 
 
 def at_work(objective: str, way: Way) -> tuple[Training, Callable[[], Any]]:

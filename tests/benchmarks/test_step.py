@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import torch
 from hand_written import HandWritten
 
 from bench import training_settings
@@ -23,16 +21,6 @@ CRITIC_STEPS = 20
 """To each generator step: it is the critic step that is compared."""
 REPLICAS, DEPTH, WIDTH, BATCH = 16, 3, 128, 128
 ROUNDS = 15
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    yield
-    torch.set_flush_denormal(False)
-    torch.set_num_threads(before)
 
 
 def engine(objective: str, way: Way, replicas: int = REPLICAS) -> Training:

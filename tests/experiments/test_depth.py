@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from at_work import context
 
 from bench import probes, training_settings
 from bench.cell import Run, Unit
 from bench.engine import Training
-from bench.experiments import EXPERIMENTS, Context, make_cell
+from bench.experiments import EXPERIMENTS, make_cell
 from bench.experiments.depth import BINS, DEPTH, layer_gradients
 from bench.optim import Parameters
 from bench.problem import at
@@ -145,11 +146,7 @@ def test_every_objective_is_seen_to_score_its_samples(name: str) -> None:
 
 def test_a_run_has_rows_from_step_0_on(tmp_path: Path) -> None:
     settings = cell("wgan_clip", steps=10, critic_steps=1, observe={"observations": 2}, probe={"batches": 1})
-    context = Context(
-        work=tmp_path, device="cpu", way="vmap", evaluator=None, progress=lambda share: None,
-        stopping=lambda: False, say=lambda text: None,
-    )  # fmt: skip
-    [result] = DEPTH.run(Unit((Run(make_cell(DEPTH, settings), 0),)), context)
+    [result] = DEPTH.run(Unit((Run(make_cell(DEPTH, settings), 0),)), context(tmp_path))
     assert [row["step"] for row in result.rows] == [0, 10]  # 1 % of 10 steps is none
     assert result.rows[0]["activation_gradient[4]"] == pytest.approx(1)
     assert result.rows[-1]["share_at_bound"] > 0.5

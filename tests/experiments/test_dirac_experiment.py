@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from at_work import context
 from scipy.special import expit
 
 from bench.cell import Run, Unit
-from bench.experiments import Context, Result, Stopped, make_cell
+from bench.experiments import Result, Stopped, make_cell
 from bench.experiments.dirac import DIRAC
 from bench.report import dirac as report
 from bench.report import style
@@ -21,12 +22,8 @@ R1 = "non_saturating_r1"
 
 
 def play(folder: Path, *cells: dict[str, Any], stop: bool = False) -> list[Result]:
-    context = Context(
-        work=folder, device="cpu", way=None, evaluator=None, progress=lambda share: None,
-        stopping=lambda: stop, say=lambda text: None,
-    )  # fmt: skip
     runs = [Run(make_cell(DIRAC, DIRAC.resolve(cell)), 0) for cell in cells]
-    results = DIRAC.run(Unit(tuple(runs)), context)
+    results = DIRAC.run(Unit(tuple(runs)), context(folder, lambda: stop))
     assert [result.run for result in results] == runs
     return results
 

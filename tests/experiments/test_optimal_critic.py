@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from at_work import context
 from scipy import optimize, spatial, special, stats
 
 from bench.cell import Run, Unit
-from bench.experiments import Context, Result, make_cell
+from bench.experiments import Result, make_cell
 from bench.experiments.optimal_critic import OPTIMAL_CRITIC, _rank_correlations, _ties, reads_logits
 from objectives import OBJECTIVES
 
@@ -25,13 +25,8 @@ RAW = {
 
 
 def run(folder: Path, **own: Any) -> list[Result]:
-    folder.mkdir()
     cell = make_cell(OPTIMAL_CRITIC, OPTIMAL_CRITIC.resolve({**RAW, **own}))
-    context = Context(
-        work=folder, device="cpu", way="vmap", evaluator=ThreadPoolExecutor(1), progress=lambda share: None,
-        stopping=lambda: False, say=lambda text: None,
-    )  # fmt: skip
-    return OPTIMAL_CRITIC.run(Unit((Run(cell, 0), Run(cell, 3))), context)
+    return OPTIMAL_CRITIC.run(Unit((Run(cell, 0), Run(cell, 3))), context(folder))
 
 
 @pytest.fixture(scope="module")

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import ot
 import pandas as pd
 import pytest
 import torch
+from at_work import after, context
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
 from bench import records, seeding
 from bench.cell import SCHEMA_VERSION, Run, Unit
 from bench.distances import between_lines, divergences, shares
-from bench.experiments.base import Context, Stopped, make_cell
+from bench.experiments.base import Stopped, make_cell
 from bench.experiments.paths import PATHS, Generators
 from bench.networks.mlp import Mlp
 from bench.problem import Latent
@@ -36,18 +35,6 @@ CURVES = {
     "latent": {"dim": 1, "law": "uniform"},
 }
 SEEDS = (0, 1)
-
-
-def context(work: Path, stopping: Callable[[], bool] = lambda: False) -> Context:
-    return Context(
-        work=work,
-        device="cpu",
-        way=None,
-        evaluator=cast(Executor, None),
-        progress=lambda share: None,
-        stopping=stopping,
-        say=lambda text: None,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +161,7 @@ def test_a_path_of_generators_is_between_the_networks_own_outputs(d: float, t: f
         ({"probe": {"path": "lines", "points": 4}}, ("probe",), "odd"),
         ({"probe": {"path": "lines", "n": 600, "histogram_n": 500}}, ("probe",), "600 > 500"),
         ({"probe": {"path": "lines", "bins": 8, "coarsenings": 2}}, ("probe",), "quartered"),
-        ({"probe": {"path": "lines"}, "latent": {"dim": 1}}, ("latent",), "of lines"),
+        ({"probe": {"path": "lines"}, "latent": {"dim": 1}}, ("latent",), "unknown setting .latent."),
         ({**CURVES, "latnet": {}}, ("latnet",), "latent"),
         ({**CURVES, "generator": {"name": "mlp", "norm": "batch"}}, ("generator", "norm"), "batch norm"),
     ],
@@ -189,9 +176,8 @@ def test_a_stopped_unit_goes_on_from_the_runs_that_it_has_measured(tmp_path: Pat
     tiny = {**LINES["probe"], "points": 3, "halvings": 1, "n": 5, "histogram_n": 20}
     cell = make_cell(PATHS, PATHS.resolve({"probe": tiny}))
     unit = Unit(tuple(Run(cell, seed) for seed in SEEDS))
-    asked: list[int] = []
     with pytest.raises(Stopped):
-        PATHS.run(unit, context(tmp_path, lambda: asked.append(1) or len(asked) > 1))
+        PATHS.run(unit, context(tmp_path, after(1)))
     (kept,) = tmp_path.iterdir()
     kept.write_text(json.dumps([{**row, "wasserstein": 7.0} for row in json.loads(kept.read_text())]))
     first, second = PATHS.run(unit, context(tmp_path))

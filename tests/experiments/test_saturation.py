@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from at_work import after, context, told
 from scipy import integrate, stats
 from scipy.special import expit
 
 from bench import seeding, training_settings
 from bench.cell import Run, Unit
 from bench.engine import Training
-from bench.experiments import Context, Result, Stopped, make_cell
+from bench.experiments import Result, Stopped, make_cell
 from bench.experiments.saturation import SATURATION, marks
 from bench.networks import NETWORKS
 from bench.settings import SettingError, build
@@ -40,26 +41,15 @@ def unit(raw: Any, seeds: int = 2) -> Unit:
     return Unit(tuple(Run(cell, seed) for seed in range(seeds)))
 
 
-def run(raw: Any, work: Path, seeds: int = 2, stop_after: int | None = None) -> list[Result]:
-    work.mkdir(exist_ok=True)
-    asked = iter(range(10**6))
-    context = Context(
-        work=work, device="cpu", way="vmap", evaluator=ThreadPoolExecutor(1), progress=lambda share: None,
-        stopping=lambda: stop_after is not None and next(asked) >= stop_after, say=lambda text: None,
-    )  # fmt: skip
-    return SATURATION.run(unit(raw, seeds), context)
-
-
-def told(results: list[Result]) -> list[list[dict[str, Any]]]:
-    times = ("wall_seconds", "cpu_seconds")
-    return [[{k: v for k, v in row.items() if k not in times} for row in result.rows] for result in results]
+def run(raw: Any, work: Path, seeds: int = 2, stopping: Callable[[], bool] = lambda: False) -> list[Result]:
+    return SATURATION.run(unit(raw, seeds), context(work, stopping))
 
 
 def test_a_stopped_unit_goes_on_bit_for_bit_in_both_of_its_parts(tmp_path: Path) -> None:
     undisturbed, resumed, tries = run(FROZEN, tmp_path / "whole"), None, 0
     while resumed is None:
         try:
-            resumed = run(FROZEN, tmp_path / "parts", stop_after=2)
+            resumed = run(FROZEN, tmp_path / "parts", stopping=after(2))
         except Stopped:
             tries += 1
     assert tries > 2

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from at_work import context
 from scipy.special import expit
 
 from bench.cell import Run, Unit
-from bench.experiments import Context, make_cell
+from bench.experiments import make_cell
 from bench.experiments.score_curve import SCORE_CURVE
 from bench.report import score_curve as report
 from bench.report import style
@@ -21,13 +22,6 @@ from bench.settings import SettingError
 HALF_OF_THE_SMALLEST = {"float32": -150 * math.log(2), "float64": -1075 * math.log(2)}
 """Logarithms: from there on down everything rounds to 0."""
 LARGEST = {"float32": 128 * math.log(2), "float64": 1024 * math.log(2)}
-
-
-def context(folder: Path) -> Context:
-    return Context(
-        work=folder, device="cpu", way=None, evaluator=None, progress=lambda share: None,
-        stopping=lambda: False, say=lambda text: None,
-    )  # fmt: skip
 
 
 def measure(folder: Path, *cells: dict[str, Any]) -> list[pd.DataFrame]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from at_work import after, context, told
 
 from bench.cell import Run, Unit
-from bench.experiments import EXPERIMENTS, Context, Result, Stopped, make_cell
+from bench.experiments import EXPERIMENTS, Stopped, make_cell
 from bench.experiments.session import schedule
 from bench.settings import SettingError
 
@@ -28,26 +28,12 @@ def unit(raw: Any = RAW, seeds: int = 2) -> Unit:
     return Unit(tuple(Run(cell, seed) for seed in range(seeds)))
 
 
-def context(work: Path, stop_after: int | None = None) -> Context:
-    work.mkdir(exist_ok=True)
-    asked = iter(range(10**6))
-    return Context(
-        work=work, device="cpu", way="vmap", evaluator=ThreadPoolExecutor(1), progress=lambda share: None,
-        stopping=lambda: stop_after is not None and next(asked) >= stop_after, say=lambda text: None,
-    )  # fmt: skip
-
-
-def told(results: list[Result]) -> list[list[dict[str, Any]]]:
-    times = ("wall_seconds", "cpu_seconds")
-    return [[{k: v for k, v in row.items() if k not in times} for row in result.rows] for result in results]
-
-
 def test_a_stopped_unit_goes_on_bit_for_bit(tmp_path: Path) -> None:
     undisturbed = OPTIMAL_CRITIC.run(unit(), context(tmp_path / "whole"))
     stops = 0
     while True:
         try:
-            resumed = OPTIMAL_CRITIC.run(unit(), context(tmp_path / "parts", stop_after=2))
+            resumed = OPTIMAL_CRITIC.run(unit(), context(tmp_path / "parts", after(2)))
             break
         except Stopped:
             stops += 1

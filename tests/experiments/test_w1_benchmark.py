@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from at_work import context
 
 from bench import records
 from bench.cell import SCHEMA_VERSION, Run, Unit
-from bench.experiments import Context, Result, make_cell
+from bench.experiments import Result, make_cell
 from bench.experiments.w1_benchmark import COLUMNS, W1_BENCHMARK, readings
 from bench.networks import Network
 from bench.pairs.funnels import Funnels
@@ -34,12 +34,7 @@ CONSTRAINED = {**RAW["critic"], "constraint": "orthonormal", "activation": "grou
 
 def run(raw: dict[str, Any], work: Path, seeds: int = 2) -> list[Result]:
     cell = make_cell(W1_BENCHMARK, W1_BENCHMARK.resolve(raw))
-    work.mkdir()
-    context = Context(
-        work=work, device="cpu", way="vmap", evaluator=ThreadPoolExecutor(1), progress=lambda share: None,
-        stopping=lambda: False, say=lambda text: None,
-    )  # fmt: skip
-    return W1_BENCHMARK.run(Unit(tuple(Run(cell, seed) for seed in range(seeds))), context)
+    return W1_BENCHMARK.run(Unit(tuple(Run(cell, seed) for seed in range(seeds))), context(work))
 
 
 @pytest.fixture(scope="module")
