@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
     report = add("report", _report, "rebuild tables, figures and the page from the records alone")
     report.add_argument("folder", type=Path, metavar="DIR", help="results folder")
+    report.add_argument("--gif", action="store_true", help="write images over training as animations too")
     status = add("status", _status, "say how far a grid has come, from its results folder alone", plugins=False)
     status.add_argument("folder", type=Path, metavar="DIR", help="results folder")
     listing = add("list", _list, "list what a grid can name")
@@ -158,7 +159,7 @@ def _report(arguments: argparse.Namespace) -> int:
     from bench.launch.run import rebuild
 
     _plugins(arguments)
-    return rebuild(arguments.folder)
+    return rebuild(arguments.folder, gif=arguments.gif)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -176,6 +177,8 @@ def _check(arguments: argparse.Namespace) -> int:
     _plugins(arguments)
     grid: Grid = load_grid(arguments.file)
     print(f"{arguments.file}: good: {len(grid.cells):,} cells x {len(grid.seeds):,} seeds")
+    for words in grid.missing_files():
+        print(f"{arguments.file}: before it can run: {words}")
     return 0
 
 

@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import yaml_file
-from bench.cell import Cell, Run
+from bench.cell import Cell, Run, canonical
 from bench.errors import UserError, nearest
 from bench.product import MOST_RUNS, Named, check_lists, check_size, dotted, expand, samples
 from bench.published import Published, read_published
 from bench.search import Draw, Search, draws, read_draws
-from bench.settings import SettingError, check_block
+from bench.settings import SettingError, build, check_block
 from bench.yaml_file import Block, Items, shown
 
 if TYPE_CHECKING:
@@ -72,6 +72,16 @@ class Grid:
     def runs(self) -> list[Run]:
         """Every cell with every seed."""
         return [Run(cell, seed) for cell in self.cells for seed in self.seeds]
+
+    def missing_files(self) -> list[str]:
+        """Of each data set whose files nobody has brought: what is missing, and how to get it, in one line."""
+        from datasets import DATASETS
+        from datasets.images import NeedsFiles
+
+        named = {canonical(found): found for cell in self.cells if (found := cell.settings.get("dataset"))}
+        sets = [build(settings, DATASETS) for settings in named.values()]
+        words = [dataset.missing() for dataset in sets if isinstance(dataset, NeedsFiles)]
+        return [line for line in words if line is not None]
 
 
 def load_grid(path: Path, overrides: Sequence[str] = (), seeds: int | None = None) -> Grid:

@@ -26,7 +26,12 @@ class Kind(NamedTuple):
 OBJECTIVE = Kind(
     "objective", "OBJECTIVES", OBJECTIVES, lambda o: (o.critic_loss, o.generator_loss, o.project, *o.noise.values())
 )
-DATASET = Kind("data set", "DATASETS", DATASETS, lambda dataset: dataset.__mro__)
+DATASET = Kind(
+    "data set",
+    "DATASETS",
+    DATASETS,
+    lambda dataset: [part for kind in (dataset, *getattr(dataset, "made_of", ())) for part in kind.__mro__],
+)
 METRIC = Kind("metric", "METRICS", METRICS, lambda metric: (metric.compute,))
 KINDS = (OBJECTIVE, DATASET, METRIC)
 

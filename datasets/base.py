@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -74,6 +74,54 @@ class PointMass(Dataset, Protocol):
 
     def point(self) -> torch.Tensor:
         """The point [*E], float64, on the CPU."""
+        ...
+
+
+Part = Literal["train", "evaluation", "judge"]
+"""The parts of a set of images, which share none: generators learn from the first and are compared with the second; a
+classifier that judges them learns from the third."""
+
+
+@runtime_checkable
+class Images(Dataset, Protocol):
+    """Images [C, H, W] with values in [-1, 1], -1 black; ``sample`` draws from the part ``train``."""
+
+    def sample_part(self, part: Part, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Independent draws of a part, with replacement [n, C, H, W], float32, on the generator's device."""
+        ...
+
+    def distinct(self, part: Part, n: int, generator: torch.Generator) -> torch.Tensor:
+        """The same without replacement, so that no image comes twice; a ValueError where the part has fewer."""
+        ...
+
+    def sizes(self) -> dict[Part, int]:
+        """How many different images each part has."""
+        ...
+
+
+@runtime_checkable
+class LabelledImages(Images, Protocol):
+    """Images of K classes, of which a judge learns to tell the class."""
+
+    def class_weights(self) -> torch.Tensor:
+        """Share of each class in the part ``train`` [K], float64, on the CPU; they sum to 1."""
+        ...
+
+    def labelled(self) -> LabelledImages:
+        """The set whose classes a judge is to learn: the set itself, or what each of its channels shows one of."""
+        ...
+
+    def labelled_part(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
+        """All of a part of ``labelled()``: images [n, C, H, W] and classes [n], integers from 0, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class OnManifold(Images, Protocol):
+    """Images that all lie on a known set, so that it can be told how far off any other image is."""
+
+    def distances(self, images: torch.Tensor) -> torch.Tensor:
+        """How far each image [n, C, H, W] is from the set, in pixels' Euclidean distance [n]; a close upper bound."""
         ...
 
 

@@ -41,6 +41,7 @@ MISTAKES = [
     (("check", "missing.yaml"), "missing.yaml"),
     (("status", "missing"), "missing"),
     (("report", "missing"), "missing"),
+    (("report", "missing", "--gfi"), "unknown flag '--gfi'; did you mean '--gif'?"),
 ]
 
 

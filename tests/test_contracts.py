@@ -14,6 +14,8 @@ import torch
 
 from bench.contracts import (
     DATASET_CHECKS,
+    IMAGES_CHECKS,
+    LABELLED_CHECKS,
     MIXTURE_CHECKS,
     OBJECTIVE_CHECKS,
     check_dataset,
@@ -21,8 +23,9 @@ from bench.contracts import (
     findings,
 )
 from datasets import DATASETS
-from datasets.base import Dataset, GaussianMixture, Mixture
+from datasets.base import Dataset, GaussianMixture, Images, LabelledImages, Mixture, Part
 from datasets.dirac import Dirac
+from datasets.images import SHARES, LabelledFiniteImages, Pictures, Stacked, part_sizes, parted
 from datasets.ring import Ring
 from datasets.veegan_1200d import Veegan1200d
 from objectives import OBJECTIVES
@@ -37,11 +40,16 @@ def test_objective(name: str, check: str) -> None:
     OBJECTIVE_CHECKS[check](OBJECTIVES[name])
 
 
-MIXTURES = [name for name, kind in DATASETS.items() if isinstance(kind(), Mixture)]
+NEED_FILES = {"cifar10", "fashion_mnist", "image_folder", "labelled_image_folder", "mnist"}
+"""Checked by tests/datasets/test_images_files.py, on files of its own."""
+READY = [name for name in DATASETS if name not in NEED_FILES]
+MIXTURES = [name for name in READY if isinstance(DATASETS[name](), Mixture)]
+IMAGES = [name for name in READY if isinstance(DATASETS[name](), Images)]
+LABELLED = [name for name in READY if isinstance(DATASETS[name](), LabelledImages)]
 
 
 @pytest.mark.parametrize("check", DATASET_CHECKS)
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", READY)
 def test_dataset(name: str, check: str) -> None:
     DATASET_CHECKS[check](DATASETS[name]())
 
@@ -50,6 +58,18 @@ def test_dataset(name: str, check: str) -> None:
 @pytest.mark.parametrize("name", MIXTURES)
 def test_mixture(name: str, check: str) -> None:
     MIXTURE_CHECKS[check](DATASETS[name]())
+
+
+@pytest.mark.parametrize("check", IMAGES_CHECKS)
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(name: str, check: str) -> None:
+    IMAGES_CHECKS[check](DATASETS[name]())
+
+
+@pytest.mark.parametrize("check", LABELLED_CHECKS)
+@pytest.mark.parametrize("name", LABELLED)
+def test_labelled_images(name: str, check: str) -> None:
+    LABELLED_CHECKS[check](DATASETS[name]())
 
 
 # Objectives with one defect each. ``game`` is sound; a specimen replaces one part.
@@ -441,9 +461,127 @@ def test_a_broken_dataset_is_found(check: str, make: Callable[[], Any], words: s
         {**DATASET_CHECKS, **MIXTURE_CHECKS}[check](make())
 
 
+# Sets of images with one defect each.
+
+
+class Tiny(LabelledFiniteImages):
+    """Forty images of 2 x 2 pixels, one in four of class 0."""
+
+    event_shape = (1, 2, 2)
+
+    def sizes(self) -> dict[Part, int]:
+        return part_sizes(40)
+
+    def read(self) -> Mapping[Part, Pictures]:
+        pixels = np.arange(160, dtype=np.uint8).reshape(40, 1, 2, 2)
+        return parted(Pictures(pixels, (np.arange(40) % 4 > 0).astype(np.int64)), SHARES)
+
+
+class TinyStacks(Stacked):
+    made_of = (Tiny,)
+
+    def labelled(self) -> LabelledImages:
+        return Tiny()
+
+
+class Other(Tiny):
+    event_shape = (1, 3, 3)
+
+
+def tiny(parent: type = Tiny, **members: Any) -> Any:
+    """A small set of images with some members replaced."""
+    return dataclass(frozen=True, kw_only=True)(type("Broken", (parent,), members))()
+
+
+SOUND_IMAGES = tiny()
+
+
+def sampled(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., torch.Tensor]:
+    return lambda self, part, n, generator: change(Tiny.sample_part(self, part, n, generator))
+
+
+def first_of(k: int) -> Callable[..., torch.Tensor]:
+    """No more than k images, of which that many are asked for: without a refusal."""
+    return lambda self, part, n, generator: Tiny.distinct(self, part, min(n, k), generator)
+
+
+def classes_changed(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Any]:
+    def labelled_part(self: Tiny, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
+        images, classes = Tiny.labelled_part(self, part)
+        return images, change(classes)
+
+    return labelled_part
+
+
+BROKEN_IMAGES: list[tuple[str, Callable[[], Any], str]] = [
+    ("parts", lambda: tiny(event_shape=(2, 2)), "must be .C, H, W."),
+    ("parts", lambda: tiny(sizes=lambda self: {"train": 40}), "how many images each of train, evaluation, judge has"),
+    ("parts", lambda: tiny(sample_part=sampled(torch.Tensor.double)), "float32"),
+    ("parts", lambda: tiny(sample_part=sampled(lambda x: 2 * x)), r"leave \[-1, 1\]: to 1\.\d"),
+    ("parts", lambda: tiny(sample=lambda self, n, g: self.sample_part("judge", n, g)), "not draw from the part train"),
+    (
+        "part_randomness",
+        lambda: tiny(sample_part=lambda self, part, n, g: Tiny.sample_part(self, part, n, torch.Generator())),
+        "sample_part of the part train is the same for two seeds",
+    ),
+    (
+        "part_randomness",
+        lambda: tiny(distinct=lambda self, part, n, g: Tiny.distinct(self, part, 12, g)[torch.randperm(12)[:n]]),
+        "distinct of the part train draws from global",
+    ),
+    ("distinct", lambda: tiny(distinct=Tiny.sample_part), "of 16 distinct images of the part train, two are the same"),
+    ("distinct", lambda: tiny(distinct=first_of(12)), "of the part train must be 16"),
+    ("distinct", lambda: tiny(distinct=first_of(16)), "train of 16 images gives 17 distinct ones"),
+    (
+        "distinct",
+        lambda: tiny(sizes=lambda self: {"train": 9}, distinct=lambda self, *rest: SOUND_IMAGES.distinct(*rest)),
+        "all 9 of the part train are other ones for another seed",
+    ),
+    (
+        "disjoint",
+        lambda: tiny(distinct=lambda self, part, n, g: Tiny.distinct(self, "train", n, g)),
+        "images are in the part train and in the part evaluation",
+    ),
+    ("classes", lambda: tiny(labelled=lambda self: TinyStacks()), "is not itself"),
+    ("classes", lambda: tiny(labelled=lambda self: tiny(Other)), "not made of channels"),
+    ("classes", lambda: tiny(class_weights=lambda self: Tiny.class_weights(self).float()), "must be shares, float64"),
+    ("classes", lambda: tiny(TinyStacks, class_weights=lambda self: tiny().class_weights()), r"shape \[2\], not \[8\]"),
+    (
+        "classes",
+        lambda: tiny(TinyStacks, class_weights=lambda self: torch.full((8,), 1 / 8, dtype=torch.float64)),
+        "not the products of the channels' weights",
+    ),
+    ("labelled_parts", lambda: tiny(labelled_part=classes_changed(torch.Tensor.float)), "int64 classes"),
+    ("labelled_parts", lambda: tiny(labelled_part=classes_changed(lambda x: 0 * x)), "must be all of 0 to 1; there"),
+    ("labelled_parts", lambda: tiny(labelled_part=classes_changed(lambda x: 1 - x)), "not the shares of the classes"),
+    (
+        "labelled_parts",
+        lambda: tiny(labelled_part=lambda self, part: Tiny.labelled_part(self, "train")),
+        "of evaluation has 16 images, not 12",
+    ),
+    (
+        "labelled_parts",
+        lambda: tiny(TinyStacks, sample_part=lambda self, part, n, g: Stacked.sample_part(self, "judge", n, g)),
+        "samples of the part train are not of its labelled images",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "make", "words"), BROKEN_IMAGES)
+def test_broken_images_are_found(check: str, make: Callable[[], Any], words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        {**IMAGES_CHECKS, **LABELLED_CHECKS}[check](make())
+
+
+def test_sound_images_pass() -> None:
+    checks = {**DATASET_CHECKS, **IMAGES_CHECKS, **LABELLED_CHECKS}
+    assert check_dataset(SOUND_IMAGES) == dict.fromkeys(checks)
+
+
 def test_every_check_has_a_specimen_that_it_finds() -> None:
     assert {check for check, _, _ in BROKEN_OBJECTIVES} == set(OBJECTIVE_CHECKS)
     assert {check for check, _, _ in BROKEN_DATASETS} == {*DATASET_CHECKS, *MIXTURE_CHECKS}
+    assert {check for check, _, _ in BROKEN_IMAGES} == {*IMAGES_CHECKS, *LABELLED_CHECKS}
 
 
 def test_a_data_set_that_is_no_mixture_is_spared_the_checks_of_mixtures() -> None:

@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.contracts.common import Checked, Checks
-from bench.contracts.dataset import DATASET_CHECKS, MIXTURE_CHECKS
+from bench.contracts.dataset import DATASET_CHECKS, IMAGES_CHECKS, LABELLED_CHECKS, MIXTURE_CHECKS
 from bench.contracts.metric import METRIC_CHECKS
 from bench.contracts.objective import OBJECTIVE_CHECKS
 from bench.errors import first_line
 from bench.metrics import Metric
-from datasets.base import Dataset, Mixture
+from datasets.base import Dataset, Images, LabelledImages, Mixture
 from objectives.base import Objective
 
 __all__ = [
     "DATASET_CHECKS",
+    "IMAGES_CHECKS",
+    "LABELLED_CHECKS",
     "METRIC_CHECKS",
     "MIXTURE_CHECKS",
     "OBJECTIVE_CHECKS",
@@ -51,9 +53,15 @@ def check_objective(objective: Objective) -> dict[str, str | None]:
 
 
 def check_dataset(dataset: Dataset) -> dict[str, str | None]:
-    """All checks of a data set, and those of a mixture where it is one: name -> None, or what is wrong."""
+    """All checks of a data set, and those of what it is besides: name -> None, or what is wrong."""
     results = dict(findings(DATASET_CHECKS, dataset))
-    return {**results, **dict(findings(MIXTURE_CHECKS, dataset))} if isinstance(dataset, Mixture) else results
+    if isinstance(dataset, Mixture):
+        results |= findings(MIXTURE_CHECKS, dataset)
+    if isinstance(dataset, Images):
+        results |= findings(IMAGES_CHECKS, dataset)
+    if isinstance(dataset, LabelledImages):
+        results |= findings(LABELLED_CHECKS, dataset)
+    return results
 
 
 def check_metric(metric: Metric) -> dict[str, str | None]:

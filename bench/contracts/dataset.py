@@ -1,19 +1,20 @@
-"""What a data set must satisfy, and a mixture besides.
+"""What a data set must satisfy, and a mixture or a set of images besides.
 
-Shape letters: n samples asked for, *E event, K modes.
+Shape letters: n samples asked for, *E event, C, H, W channels, height and width of an image, K modes or classes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from itertools import combinations
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from bench.contracts.common import Checks, GlobalRandomness, check_randomness, close, require
-from datasets.base import Dataset, FlatMixture, Mixture, PointMass
+from datasets.base import Dataset, FlatMixture, Images, LabelledImages, Mixture, Part, PointMass
 
 _SAMPLES = 20_000
 _NUMBERS = 4_000_000
@@ -278,3 +279,128 @@ MIXTURE_CHECKS: Checks[Mixture] = {
     "log_prob": check_log_prob,
 }
 """What a mixture must pass as well."""
+
+
+_PARTS: tuple[Part, ...] = get_args(Part)
+_DRAWS = 200
+"""Images that are looked at of each part."""
+_ENDLESS = 10**5
+"""A part with more images than this is not asked for all of them."""
+
+
+def check_parts(images: Images) -> None:
+    """Samples of each part are [n, C, H, W], float32, in [-1, 1]; those of the set are those of the part ``train``."""
+    event = images.event_shape
+    require(len(event) == 3, f"event_shape must be (C, H, W), not {event!r}")
+    sizes = images.sizes()
+    fine = all(isinstance(size, int) and size > 0 for size in sizes.values()) and set(sizes) in ({*_PARTS}, set())
+    require(fine, f"sizes must say how many images each of {', '.join(_PARTS)} has, or nothing, not {sizes!r}")
+    for part in _PARTS:
+        x = images.sample_part(part, 64, torch.Generator().manual_seed(0))
+        words = f"64 images of the part {part} must be float32 of shape {[64, *event]}"
+        require(tuple(x.shape) == (64, *event) and x.dtype == torch.float32, f"{words}; are {x.dtype}, {list(x.shape)}")
+        require(bool((x.abs() <= 1).all()), f"images of the part {part} leave [-1, 1]: to {x.abs().max().item():g}")
+    first, other = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+    same = torch.equal(images.sample(64, first), images.sample_part("train", 64, other))
+    require(same, "sample does not draw from the part train as sample_part does")
+
+
+def check_part_randomness(images: Images) -> None:
+    """The draws of every part come from the generator given and from nothing else."""
+    for part in _PARTS:
+        for name, draw in (("sample_part", images.sample_part), ("distinct", images.distinct)):
+            n = min(8, images.sizes().get(part, 8))
+            check_randomness(lambda g, part=part, draw=draw, n=n: draw(part, n, g), f"{name} of the part {part}")  # type: ignore[misc]
+
+
+def check_distinct(images: Images) -> None:
+    """No image comes twice; of a finite part all come, in an order that the generator says, and no more."""
+    for part in _PARTS:
+        size = images.sizes().get(part, _ENDLESS)
+        x = images.distinct(part, min(size, _DRAWS), torch.Generator().manual_seed(5))
+        rows = _rows(x)
+        words = f"distinct images of the part {part} must be {min(size, _DRAWS)} of shape {list(images.event_shape)}"
+        require(tuple(x.shape) == (min(size, _DRAWS), *images.event_shape) and x.dtype == torch.float32, words)
+        require(len(set(rows)) == len(rows), f"of {len(rows)} distinct images of the part {part}, two are the same")
+        if size >= _ENDLESS:
+            continue
+        orders = [_rows(images.distinct(part, size, torch.Generator().manual_seed(seed))) for seed in (1, 2)]
+        require(
+            sorted(orders[0]) == sorted(orders[1]), f"all {size} of the part {part} are other ones for another seed"
+        )
+        try:
+            images.distinct(part, size + 1, torch.Generator())
+        except ValueError:
+            continue
+        raise AssertionError(f"the part {part} of {size} images gives {size + 1} distinct ones: raise a ValueError")
+
+
+def check_disjoint(images: Images) -> None:
+    """No image is in two parts."""
+    found = {}
+    for part in _PARTS:
+        n = images.sizes().get(part, _ENDLESS)
+        found[part] = set(_rows(images.distinct(part, n if n < _ENDLESS else _DRAWS, torch.Generator().manual_seed(9))))
+    for one, other in combinations(_PARTS, 2):
+        common = len(found[one] & found[other])
+        require(not common, f"{common} images are in the part {one} and in the part {other}")
+
+
+IMAGES_CHECKS: Checks[Images] = {
+    "parts": check_parts,
+    "part_randomness": check_part_randomness,
+    "distinct": check_distinct,
+    "disjoint": check_disjoint,
+}
+"""What a set of images must pass as well."""
+
+
+def check_classes(images: LabelledImages) -> None:
+    """Weights [K], float64, on the CPU: a distribution; of stacked images, the product of what each channel shows."""
+    single = images.labelled()
+    again = single.labelled()
+    require(again == single, f"labelled() of {single!r} is not itself but {again!r}")
+    event, own = images.event_shape, single.event_shape
+    fits = own[1:] == event[1:] and event[0] % own[0] == 0
+    require(fits, f"images of shape {list(event)} are not made of channels of shape {list(own)}")
+    due = torch.ones(1, dtype=torch.float64)
+    for _ in range(event[0] // own[0]):
+        due = torch.outer(due, single.class_weights()).flatten()
+    weights = images.class_weights()
+    require(
+        tuple(weights.shape) == tuple(due.shape), f"class_weights has shape {list(weights.shape)}, not [{len(due)}]"
+    )
+    fine = weights.dtype == torch.float64 and weights.device == torch.device("cpu") and bool((weights >= 0).all())
+    require(fine and abs(weights.sum().item() - 1) < 1e-12, "class_weights must be shares, float64, on the CPU")
+    close(weights, due, "class_weights are not the products of the channels' weights")
+
+
+def check_labelled_parts(images: LabelledImages) -> None:
+    """All of a part of ``labelled()`` with its classes; samples of the part show images of it."""
+    single = images.labelled()
+    weights, event = single.class_weights(), single.event_shape
+    for part in _PARTS:
+        x, classes = images.labelled_part(part)
+        words = f"labelled_part of {part} must be float32 images [n, C, H, W] and int64 classes [n] on the CPU"
+        fine = x.dtype == torch.float32 and classes.dtype == torch.int64 and x.device == classes.device
+        require(fine and tuple(x.shape) == (len(x), *event) and tuple(classes.shape) == (len(x),), words)
+        size = single.sizes().get(part, len(x))
+        require(len(x) == size, f"labelled_part of {part} has {len(x)} images, not {size}")
+        there = torch.unique(classes).tolist()
+        words = f"the classes of the part {part} must be all of 0 to {len(weights) - 1}; there are {there}"
+        require(there == list(range(len(weights))), words)
+        drawn = images.sample_part(part, 64, torch.Generator().manual_seed(3)).reshape(-1, *event)
+        strange = len(set(_rows(drawn)) - set(_rows(x)))
+        require(not strange, f"{strange} of 64 samples of the part {part} are not of its labelled images")
+        if part == "train":
+            shares = torch.bincount(classes, minlength=len(weights)).to(torch.float64) / len(classes)
+            close(weights, shares, "class_weights are not the shares of the classes in the part train")
+
+
+def _rows(x: torch.Tensor) -> list[bytes]:
+    """Each image as bytes, to compare it with others."""
+    return [image.tobytes() for image in x.numpy()]
+
+
+LABELLED_CHECKS: Checks[LabelledImages] = {"classes": check_classes, "labelled_parts": check_labelled_parts}
+"""What a set of images with classes must pass as well."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from bench.contracts.common import Checks, GlobalRandomness, require
-from bench.metrics import FLOOR, Column, Metric, Modes
+from bench.metrics import FLOOR, Column, Metric, Modes, Truth
 from bench.metrics.base import Array
 
 _N = 60
@@ -38,8 +38,29 @@ def _real(modes: Modes, n: int, seed: int) -> Array:
     return modes.means[np.arange(n) % len(modes.means)] + modes.std * noise
 
 
-def _values(metric: Metric, points: Array, reference: Array, modes: Modes) -> Mapping[str, float]:
-    return metric.compute(points, reference, modes if metric.needs_modes else None, metric.settings())
+def values_of(metric: Metric, points: Array, reference: Array, modes: Modes) -> Mapping[str, float]:
+    """The modes are the classes of a judge who names the nearest one; training images are real samples."""
+    truth = {
+        "nothing": Truth(),
+        "modes": Truth(modes=modes),
+        "classes": Truth(classes=modes.weights),
+        "training": Truth(training=_real(modes, 2 * _N, 9)),
+    }[metric.needs]
+    if metric.space in ("classes", "manifold"):
+        points, reference = (_judged(x, modes)[metric.space] for x in (points, reference))
+    return metric.compute(points, reference, truth, metric.settings())
+
+
+def _judged(points: Array, modes: Modes) -> dict[str, Array]:
+    """What is said of points [n, D]: the nearest mode and how sure that is, and how far off it they are."""
+    from scipy.spatial.distance import cdist
+
+    distances = cdist(points, modes.means) / modes.std
+    least = distances.min(axis=1)
+    named = np.where(np.isfinite(least), distances.argmin(axis=1), np.nan)
+    off = least / math.sqrt(points.shape[1])  # about 1 for real samples, in any dimension
+    sure = np.where(np.isfinite(least), np.exp(-np.minimum(off, 100) / 20), np.nan)
+    return {"classes": np.stack([named, sure], 1), "manifold": off[:, None]}
 
 
 def _where(modes: Modes) -> str:
@@ -48,7 +69,8 @@ def _where(modes: Modes) -> str:
 
 def _directed(metric: Metric) -> dict[str, int]:
     """+1 where more is better, -1 where less is."""
-    return {name: 1 if c.direction == "up" else -1 for name, c in metric.columns.items() if c.direction != "none"}
+    signs = {"up": 1, "down": -1}
+    return {name: signs[c.direction] for name, c in metric.columns.items() if c.direction in signs}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -72,8 +94,9 @@ def check_record(metric: Metric) -> None:
         require(fine, f"the column {name!r} must be one lower-case word that does not end in {FLOOR}")
         require(isinstance(column, Column), f"the column {name!r} must be a bench.metrics.Column, not {column!r}")
         require(bool(column.label.strip()), f"the column {name!r} has no label for tables and figures")
-        fine = column.direction in ("up", "down", "none")
-        require(fine, f"the direction of {name!r} must be 'up', 'down' or 'none', not {column.direction!r}")
+        fine = column.direction in ("up", "down", "floor", "none")
+        words = "must be 'up', 'down', 'floor' or 'none'"
+        require(fine, f"the direction of {name!r} {words}, not {column.direction!r}")
 
 
 def check_settings(metric: Metric) -> None:
@@ -100,7 +123,7 @@ def check_columns(metric: Metric) -> None:
     """For ordinary samples every declared column, and no other, is a finite plain number."""
     for modes in _mixtures():
         for n, m in ((_N, _N), (_N, 2 * _N), (2 * _N, _N)):
-            values = _values(metric, _real(modes, n, 1), _real(modes, m, 2), modes)
+            values = values_of(metric, _real(modes, n, 1), _real(modes, m, 2), modes)
             where = f"with {n} samples and {m} of the reference {_where(modes)}"
             missing, extra = metric.columns.keys() - values.keys(), values.keys() - metric.columns.keys()
             require(not missing, f"compute does not give the declared column {min(missing, default='')!r} {where}")
@@ -118,7 +141,7 @@ def check_not_finite(metric: Metric) -> None:
         for wrong in (math.nan, math.inf, -math.inf):
             points = _real(modes, _N, 1)
             points[_N // 2, -1] = wrong
-            values = _values(metric, points, _real(modes, _N, 2), modes)
+            values = values_of(metric, points, _real(modes, _N, 2), modes)
             for name in _directed(metric):
                 require(
                     math.isnan(values[name]),
@@ -136,7 +159,7 @@ def check_extremes(metric: Metric) -> None:
             ("samples of 1e38", real / abs(real).max() * 1e38, real),
         ):
             try:
-                values = _values(metric, points, reference, modes)
+                values = values_of(metric, points, reference, modes)
             except Exception as error:
                 raise AssertionError(f"{what} raise {type(error).__name__}: {error} {_where(modes)}") from error
             for name, sign in _directed(metric).items():
@@ -149,9 +172,9 @@ def check_pure(metric: Metric) -> None:
         arguments = _real(modes, _N, 1), _real(modes, _N, 2), modes.means, modes.weights
         before = [array.copy() for array in arguments]
         with GlobalRandomness() as randomness:
-            first = dict(_values(metric, *arguments[:2], modes))
+            first = dict(values_of(metric, *arguments[:2], modes))
             randomness.stir()
-            second = dict(_values(metric, *arguments[:2], modes))
+            second = dict(values_of(metric, *arguments[:2], modes))
         kept = all(map(np.array_equal, before, arguments))
         require(kept, "compute changes one of its arguments in place: work on a copy")
         require(
@@ -167,11 +190,11 @@ def check_order(metric: Metric) -> None:
     """The order of the samples, and of those of the reference, does not matter."""
     for modes in _mixtures():
         points, reference = _real(modes, _N, 1), _real(modes, _N, 2)
-        expected = _values(metric, points, reference, modes)
+        expected = values_of(metric, points, reference, modes)
         turn = np.random.default_rng(3).permutation(_N)
         for what, values in (
-            ("samples", _values(metric, points[turn], reference, modes)),
-            ("reference", _values(metric, points, reference[turn], modes)),
+            ("samples", values_of(metric, points[turn], reference, modes)),
+            ("reference", values_of(metric, points, reference[turn], modes)),
         ):
             for name in metric.columns:
                 same = math.isclose(values[name], expected[name], rel_tol=1e-6, abs_tol=1e-9)
@@ -191,8 +214,8 @@ def check_direction(metric: Metric) -> None:
     """
     for modes in _mixtures():
         reference = _real(modes, _N, 2)
-        perfect = _values(metric, _real(modes, _N, 1), reference, modes)
-        collapsed = _values(metric, _collapsed(modes), reference, modes)
+        perfect = values_of(metric, _real(modes, _N, 1), reference, modes)
+        collapsed = values_of(metric, _collapsed(modes), reference, modes)
         for name, sign in _directed(metric).items():
             require(
                 sign * perfect[name] > sign * collapsed[name],
@@ -210,9 +233,9 @@ def check_floor(metric: Metric) -> None:
     """
     for modes in _mixtures():
         reference = _real(modes, _N, 2)
-        floors = [_values(metric, _real(modes, _N, seed), reference, modes) for seed in range(3, 11)]
-        copy = _values(metric, reference.copy(), reference, modes)
-        collapsed = _values(metric, _collapsed(modes), reference, modes)
+        floors = [values_of(metric, _real(modes, _N, seed), reference, modes) for seed in range(3, 11)]
+        copy = values_of(metric, reference.copy(), reference, modes)
+        collapsed = values_of(metric, _collapsed(modes), reference, modes)
         for name, sign in _directed(metric).items():
             values = [floor[name] for floor in floors]
             allowed = 2 * (max(values) - min(values)) + abs(values[0] - collapsed[name]) / 20

@@ -43,6 +43,7 @@ class Images(GaussianMixture):
 
 def test_every_file_is_in_the_table_under_its_own_name() -> None:
     files = {path.stem for path in Path(datasets.__file__).parent.glob("*.py")} - {"__init__", "base", "presets"}
+    files -= {"images", "official"}  # what sets of images have in common
     assert {name: kind.__module__ for name, kind in DATASETS.items()} == {stem: f"datasets.{stem}" for stem in files}
 
 
@@ -279,7 +280,9 @@ sys.modules["torch"] = Unloaded("torch")
 import objectives, datasets
 import math
 for kind in datasets.DATASETS.values():
-    name = next(name for name, value in vars(kind()).items() if isinstance(value, float))
+    name = next((name for name, value in vars(kind()).items() if isinstance(value, float)), None)
+    if name is None:
+        continue
     try:
         kind(**{name: math.nan})
     except ValueError:

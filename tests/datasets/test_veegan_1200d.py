@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from bench.contracts import check_dataset
-from bench.metrics import Modes, compute_all
+from bench.metrics import Modes, Truth, compute_all
 from datasets.base import FlatMixture
 from datasets.veegan_1200d import Veegan1200d
 
@@ -25,7 +25,7 @@ def drawn(n: int, std: float = 1.0) -> Points:
 def judged(points: Points, **settings: float | str) -> dict[str, float]:
     mixture = Veegan1200d()
     modes = Modes(mixture.means().numpy(), mixture.std, mixture.weights().numpy())
-    return compute_all(["modes"], points, points, modes, settings).values
+    return compute_all(["modes"], {"data": points}, {"data": points}, Truth(modes=modes), settings).values
 
 
 def pacgans_share(points: Points) -> float:
