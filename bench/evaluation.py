@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors.numpy import load_file
 
-from bench.metrics import Modes, as_floor, compute_all
+from bench.metrics import Array, Modes, Space, Truth, as_floor, compute_all
 from bench.records import publish_bytes
 
 
@@ -19,22 +19,37 @@ def evaluate(
     """Metrics of every replica's points against its own reference; they are written to ``result`` and given back.
 
     Args:
-        samples: file with the points [R, N, *E] under ``key``; a replica whose points are not finite gets NaN.
-        real: file with ``reference`` [R, N, *E], and ``means`` [K, *E], ``std`` [], ``weights`` [K] of a mixture.
+        samples: file with the points [R, N, *E] under ``key``, and under ``<key>_<space>`` in other spaces; a replica
+            whose points are not finite gets NaN.
+        real: file with ``reference``, likewise; of a mixture ``means`` [K, *E], ``std`` [], ``weights`` [K]; of images
+            ``classes`` [K], the share of each, and ``training`` [T, *E].
         names: which metrics.
         settings: of the metrics.
         result: a finished result there is read, not made again.
     """
     if result.exists():
         return _read(result)
-    points, known = load_file(samples)[key], load_file(real)
+    found, known = load_file(samples), load_file(real)
     modes = Modes(known["means"], float(known["std"]), known["weights"]) if "means" in known else None
-    found = []
-    for own, reference in zip(points, known["reference"], strict=True):
-        measured = compute_all(names, own, reference, modes, settings)
-        found.append({**measured.values, "metric_seconds": sum(measured.seconds.values())})
-    publish_bytes(json.dumps(found).encode(), result)
-    return found
+    training = known["training"].reshape(len(known["training"]), -1) if "training" in known else None
+    truth = Truth(modes=modes, classes=known.get("classes"), training=training)
+    points, reference = spaces(found, key), spaces(known, "reference")
+    measured = []
+    for r in range(len(reference["data"])):
+        own = compute_all(names, _of(points, r), _of(reference, r), truth, settings)
+        measured.append({**own.values, "metric_seconds": sum(own.seconds.values())})
+    publish_bytes(json.dumps(measured).encode(), result)
+    return measured
+
+
+def spaces(arrays: Mapping[str, Array], key: str) -> dict[str, Array]:
+    """What a file has of samples, by space: ``fake`` is their data, ``fake_features`` their features."""
+    named = {space: key if space == "data" else f"{key}_{space}" for space in get_args(Space)}
+    return {space: arrays[name] for space, name in named.items() if name in arrays}
+
+
+def _of(points: Mapping[str, Array], replica: int) -> dict[str, Array]:
+    return {space: array[replica] for space, array in points.items()}
 
 
 def evaluate_floor(

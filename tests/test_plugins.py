@@ -28,7 +28,7 @@ from bench.cell import Run, Unit, source_digest
 from bench.experiments import EXPERIMENTS, make_cell
 from bench.launch import evaluator
 from bench.launch.worker import _check_code
-from bench.metrics import FLOOR, all_columns
+from bench.metrics import FLOOR, Truth, all_columns
 from bench.sources import DATASET, KINDS, METRIC, OBJECTIVE, code_digest, metric_version
 from bench.training_settings import KEYS
 from objectives import OBJECTIVES
@@ -431,5 +431,5 @@ def test_the_examples_distance_is_scipys(tables: None) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=80), 1 + 2 * rng.normal(size=90)
     metric = METRIC.table["energy"]
-    ours = metric.compute(x[:, None], y[:, None], None, metric.settings())["energy_distance"]
+    ours = metric.compute(x[:, None], y[:, None], Truth(), metric.settings())["energy_distance"]
     assert ours == pytest.approx(energy_distance(x, y) ** 2, rel=1e-9)

@@ -11,11 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import nearest
-from bench.metrics.base import FLOOR, Array, Column, Metric, Modes
+from bench.metrics.base import FLOOR, Array, Column, Metric, Modes, Space, Truth
+from bench.metrics.classes import METRIC as CLASSES
 from bench.metrics.emd import METRIC as EMD
+from bench.metrics.emd_features import METRIC as EMD_FEATURES
+from bench.metrics.frechet import METRIC as FRECHET
+from bench.metrics.inception import METRIC as INCEPTION
+from bench.metrics.kid import METRIC as KID
+from bench.metrics.manifold import METRIC as MANIFOLD
+from bench.metrics.memorisation import METRIC as MEMORISATION
 from bench.metrics.modes import METRIC as MODES
+from bench.metrics.ndb import METRIC as NDB
+from bench.metrics.prdc import METRIC as PRDC
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (MODES, EMD)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (MODES, CLASSES, EMD, PRDC, FRECHET, KID, EMD_FEATURES, NDB, MEMORISATION, MANIFOLD, INCEPTION)
+}
 
 
 class Measurement(NamedTuple):
@@ -29,31 +41,35 @@ class Measurement(NamedTuple):
 
 def compute_all(
     names: Iterable[str],
-    points: npt.ArrayLike,
-    reference: npt.ArrayLike,
-    modes: Modes | None,
+    points: Mapping[str, npt.ArrayLike],
+    reference: Mapping[str, npt.ArrayLike],
+    truth: Truth,
     settings: Mapping[str, Any],
 ) -> Measurement:
-    """The named metrics of points [N, *E] against reference [M, *E], computed in float64 over flattened events.
+    """The named metrics of points against reference, computed in float64 over flattened events.
 
-    ``settings`` are those of all metrics in one block; what it leaves out has the metric's default. ``ValueError``
-    where a setting is of no metric, events differ in size, samples are none, or the modes are needed and not known.
+    Points [N, *E] and reference [M, *E] are given by the ``Space`` that they stand in. ``settings`` are those of all
+    metrics in one block; what it leaves out has the metric's default. ``ValueError`` where a setting is of no metric,
+    events differ in size, samples are none, or a metric's space or what it needs to know is not given.
     """
     known = {field.name for metric in METRICS.values() for field in fields(metric.settings)}
     for key in settings.keys() - known:
         raise ValueError(f"no metric has the setting {key!r}; {nearest(key, known)}")
-    x, y = _flat(points), _flat(reference)
-    if not x.size or x.shape[1] != y.shape[1]:
-        raise ValueError(f"samples of one size are compared, and some of each, not {x.shape} and {y.shape}")
+    pairs = {space: (_flat(points[space]), _flat(reference[space])) for space in points}
+    for x, y in pairs.values():
+        if not x.size or x.shape[1] != y.shape[1]:
+            raise ValueError(f"samples of one size are compared, and some of each, not {x.shape} and {y.shape}")
     values: dict[str, float] = {}
     seconds: dict[str, float] = {}
     for name in names:
         metric = METRICS[name]
-        if metric.needs_modes and modes is None:
-            raise ValueError(f"the metric {name!r} needs data whose modes are known")
+        if metric.space not in pairs:
+            raise ValueError(f"the metric {name!r} looks at {metric.space}, which is not given")
+        if metric.needs != "nothing" and getattr(truth, metric.needs) is None:
+            raise ValueError(f"the metric {name!r} needs data whose {metric.needs} are known")
         own = metric.settings(**{f.name: settings[f.name] for f in fields(metric.settings) if f.name in settings})
         start = perf_counter()
-        values |= metric.compute(x, y, modes, own)
+        values |= metric.compute(*pairs[metric.space], truth, own)
         seconds[name] = perf_counter() - start
     return Measurement(values, seconds)
 
@@ -82,6 +98,8 @@ __all__ = [
     "Measurement",
     "Metric",
     "Modes",
+    "Space",
+    "Truth",
     "all_columns",
     "as_floor",
     "compute_all",

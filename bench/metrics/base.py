@@ -26,8 +26,8 @@ class Column:
     """For a person, in tables and figures."""
     unit: str
     """Of the number as recorded; empty for a pure number."""
-    direction: Literal["up", "down", "none"]
-    """Where better is."""
+    direction: Literal["up", "down", "floor", "none"]
+    """Where better is; ``floor``: where real samples are, neither above nor below."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,33 @@ class Modes:
         object.__setattr__(self, "weights", weights)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What is known of the data beside real samples; what is not known is None."""
+
+    modes: Modes | None = None
+    """Of a mixture."""
+    classes: Array | None = None
+    """Of labelled images, the share of mass of each class [K]."""
+    training: npt.NDArray[np.floating[Any]] | None = None
+    """Of images, those that generators are trained with [T, D], in the precision that they have."""
+
+
+Space = Literal["data", "features", "classes", "manifold", "inception"]
+"""What a metric is given of every sample.
+
+- ``data``: its numbers.
+- ``features``: what the judge of labelled images sees in it before it names a class.
+- ``classes``: the class that the judge names, 0 to K - 1, and how sure it is, in (0, 1]: [N, 2].
+- ``manifold``: its distance to the set that all real samples are of [N, 1].
+- ``inception``: the 2048 features of Inception.
+"""
+
+
 class Compute(Protocol):
     """The function of a metric."""
 
-    def __call__(self, points: Array, reference: Array, modes: Modes | None, settings: Any) -> dict[str, float]:
+    def __call__(self, points: Array, reference: Array, truth: Truth, settings: Any) -> dict[str, float]:
         """Of points [N, D] and reference [M, D] give a number for every column; where points are not finite, NaN."""
         ...
 
@@ -71,6 +94,13 @@ class Metric:
     """What it adds to a record, by column name."""
     settings: type[Any]
     """A frozen dataclass; its fields' names are its own among all metrics, since a grid sets them in one block."""
-    needs_modes: bool
-    """Whether it is defined only where the modes are known."""
+    space: Space = "data"
+    """Which numbers of a sample it looks at."""
+    needs: Literal["nothing", "modes", "classes", "training"] = "nothing"
+    """What of the truth must be known."""
     compute: Compute
+
+    @property
+    def of_images(self) -> bool:
+        """Whether only images have what it looks at."""
+        return self.space != "data" or self.needs in ("classes", "training")

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bench.metrics.base import Array, Column, Metric, Modes
+from bench.metrics.base import Array, Column, Metric, Truth
 
 Norm = Literal["euclidean", "cityblock"]
 
@@ -87,7 +87,7 @@ def _pot() -> Any:
     return ot
 
 
-def compute(points: Array, reference: Array, modes: Modes | None, settings: Settings) -> dict[str, float]:
+def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -> dict[str, float]:
     """The distance between the first n of points [N, D] and the first n of reference [M, D], uniform weights.
 
     n = min(emd_n, N, M), recorded as ``emd_n``: the value falls with n even for perfect samples, so that only values of
@@ -103,6 +103,5 @@ METRIC = Metric(
     reference="Rubner et al. 2000, doi:10.1023/A:1026543900054; Bonneel et al. 2011, doi:10.1145/2070781.2024192",
     columns=COLUMNS,
     settings=Settings,
-    needs_modes=False,
     compute=compute,
 )

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.metrics.base import Array, Column, Metric, Modes
+from bench.metrics.base import Array, Column, Metric, Truth
 
 DUE = 1 / 5
 """The part of its due mass that a mode must receive to count by the mass rule."""
@@ -43,7 +43,7 @@ class Settings:
             raise ValueError(f"radius is above 0 and norm one of {', '.join(_ORDER)}, not {self.radius}, {self.norm!r}")
 
 
-def compute(points: Array, reference: Array, modes: Modes | None, settings: Settings) -> dict[str, float]:
+def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -> dict[str, float]:
     """Coverage, quality and balance of points [N, D] over K modes; the reference samples are not used.
 
     Every sample belongs to its nearest mode in Euclidean distance. With n_k the samples that belong to mode k, h_k
@@ -65,7 +65,8 @@ def compute(points: Array, reference: Array, modes: Modes | None, settings: Sett
     from scipy.spatial.distance import cdist
     from scipy.special import rel_entr
 
-    assert modes is not None
+    assert truth.modes is not None
+    modes = truth.modes
     n, k = len(points), len(modes.weights)
     distances = cdist(points, modes.means)
     if not np.isfinite(distances).all():
@@ -93,6 +94,6 @@ METRIC = Metric(
     reference="Srivastava et al. 2017, arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086",
     columns=COLUMNS,
     settings=Settings,
-    needs_modes=True,
+    needs="modes",
     compute=compute,
 )

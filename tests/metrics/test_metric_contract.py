@@ -41,7 +41,7 @@ class Undecided:
     gap_n: int
 
 
-def energy(points: np.ndarray, reference: np.ndarray, modes: Any, settings: Any) -> dict[str, float]:
+def energy(points: np.ndarray, reference: np.ndarray, truth: Any, settings: Any) -> dict[str, float]:
     """A distance of means plus one of spreads: 0 for equal samples."""
     means = np.linalg.norm(points.mean(0) - reference.mean(0))
     with np.errstate(invalid="ignore", over="ignore"):
@@ -55,7 +55,6 @@ SOUND = Metric(
     reference="nobody",
     columns={"gap": Column(label="Gap", unit="", direction="down")},
     settings=Settings,
-    needs_modes=False,
     compute=energy,
 )
 
@@ -63,9 +62,9 @@ SOUND = Metric(
 def of(change: Callable[..., float]) -> dict[str, Any]:
     """The sound metric with something done to its arguments and value."""
 
-    def compute(points: Any, reference: Any, modes: Any, settings: Any) -> dict[str, Any]:
+    def compute(points: Any, reference: Any, truth: Any, settings: Any) -> dict[str, Any]:
         """Whatever it is."""
-        return {"gap": change(points, reference, lambda x=points, y=reference: energy(x, y, modes, settings)["gap"])}
+        return {"gap": change(points, reference, lambda x=points, y=reference: energy(x, y, truth, settings)["gap"])}
 
     return {"compute": compute}
 
@@ -94,8 +93,8 @@ def counting(x: Any, y: Any, gap: Callable[..., float]) -> float:
     return gap() + len(calls)
 
 
-def undocumented(points: Any, reference: Any, modes: Any, settings: Any) -> dict[str, float]:
-    return energy(points, reference, modes, settings)
+def undocumented(points: Any, reference: Any, truth: Any, settings: Any) -> dict[str, float]:
+    return energy(points, reference, truth, settings)
 
 
 BROKEN: list[tuple[str, dict[str, Any], str]] = [
@@ -107,7 +106,7 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("record", {"columns": {"gap_floor": SOUND.columns["gap"]}}, "does not end in _floor"),
     ("record", {"columns": {"gap": "down"}}, "must be a bench.metrics.Column"),
     ("record", column(label=" "), "no label"),
-    ("record", column(direction="lower"), "'up', 'down' or 'none', not 'lower'"),
+    ("record", column(direction="lower"), "'up', 'down', 'floor' or 'none', not 'lower'"),
     ("settings", {"settings": Settings()}, "not an instance"),
     ("settings", {"settings": Loose}, "'gap_n' can be changed"),
     ("settings", {"settings": Positional}, "keyword-only"),

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
 
 from bench import ROOT
-from bench.metrics import emd
+from bench.metrics import Truth, emd
 from bench.metrics.emd import Settings, SolveError, earth_movers_distance
 
 
@@ -137,7 +137,7 @@ def test_impossible_weights_are_refused(a, b):
 def test_points_without_a_distance_give_nan(bad, rng):
     points, reference = rng.normal(size=(20, 2)), rng.normal(size=(30, 2))
     points[3, 0] = bad
-    values = emd.compute(points, reference, None, Settings(emd_n=10))
+    values = emd.compute(points, reference, Truth(), Settings(emd_n=10))
     assert np.isnan(values["emd"])
     assert values["emd_n"] == 10
 
@@ -145,7 +145,7 @@ def test_points_without_a_distance_give_nan(bad, rng):
 @pytest.mark.parametrize(("emd_n", "used"), [(15, 15), (1000, 20)])
 def test_both_sides_give_as_many_points(emd_n, used, rng):
     points, reference = rng.normal(size=(20, 2)), rng.normal(size=(30, 2))
-    values = emd.compute(points, reference, None, Settings(emd_n=emd_n, emd_norm="cityblock"))
+    values = emd.compute(points, reference, Truth(), Settings(emd_n=emd_n, emd_norm="cityblock"))
     cost = cdist(points[:used], reference[:used], "cityblock")
     assert values == {"emd": pytest.approx(cost[linear_sum_assignment(cost)].mean(), rel=1e-12), "emd_n": used}
 
@@ -162,8 +162,8 @@ import sys
 import bench.metrics, numpy
 heavy = {"scipy", "ot", "pandas", "sklearn"} & sys.modules.keys()
 assert not heavy, heavy
-points = numpy.eye(3)
-assert bench.metrics.compute_all(["emd"], points, points, None, {}).values == {"emd": 0, "emd_n": 3}
+spaces = {"data": numpy.eye(3)}
+assert bench.metrics.compute_all(["emd"], spaces, spaces, bench.metrics.Truth(), {}).values == {"emd": 0, "emd_n": 3}
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
-from bench.metrics import Modes
+from bench.metrics import Modes, Truth
 from bench.metrics.modes import COLUMNS, Settings, compute
 
 
 def measure(points: np.ndarray, modes: Modes, **settings: object) -> dict[str, float]:
-    return compute(points, np.empty((0, points.shape[1])), modes, Settings(**settings))
+    return compute(points, np.empty((0, points.shape[1])), Truth(modes=modes), Settings(**settings))
 
 
 @pytest.mark.parametrize(("norm", "ceiling"), [("euclidean", 1 - np.exp(-4.5)), ("box", 0.9973002039367398**2)])

@@ -56,7 +56,7 @@ class Settings:
     pass
 
 
-def compute(points, reference, modes, settings):
+def compute(points, reference, truth, settings):
     """``|mean x - mean y|``, which is said to be better the higher it is, and hides what is not finite."""
     gap = np.nan_to_num(np.linalg.norm(points.mean(axis=0) - reference.mean(axis=0)), nan=0.0, posinf=0.0)
     return {"gap": float(gap)}
@@ -69,7 +69,6 @@ METRICS = [
         reference="nobody",
         columns={"gap": Column(label="Gap of means", unit="units of the data", direction="up")},
         settings=Settings,
-        needs_modes=False,
         compute=compute,
     )
 ]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.metrics import Array, Column, Metric, Modes
+from bench.metrics import Array, Column, Metric, Truth
 from datasets.base import GaussianMixture, require_count, require_positive
 from objectives.base import Critic, Objective, softplus
 
@@ -92,7 +92,7 @@ class Settings:
             raise ValueError(f"energy_n is at least 2, not {self.energy_n}")
 
 
-def compute(points: Array, reference: Array, modes: Modes | None, settings: Settings) -> dict[str, float]:
+def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -> dict[str, float]:
     """``2 E|x - y| - E|x - x'| - E|y - y'|`` of the first n points [N, D] and the first n of the reference [M, D].
 
     0 where the two samples are equal, and never negative (Székely & Rizzo 2013); NaN where a point is not finite.
@@ -110,7 +110,6 @@ ENERGY = Metric(
     reference="Székely & Rizzo 2013, doi:10.1016/j.jspi.2013.03.018",
     columns={"energy_distance": Column(label="Energy distance", unit="units of the data", direction="down")},
     settings=Settings,
-    needs_modes=False,
     compute=compute,
 )
 
