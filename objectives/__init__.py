@@ -21,6 +21,7 @@ _FILES = (
     "non_saturating_r1_r2",
     "relativistic",
     "relativistic_average",
+    "relativistic_r1",
     "r3gan",
     "fgan_kl",
     "fgan_reverse_kl",

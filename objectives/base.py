@@ -101,9 +101,9 @@ def slopes(critic: Critic, x: torch.Tensor) -> torch.Tensor:
     """Euclidean norm of the critic's gradient at each sample, over all axes of the event.
 
     Computes ``|grad_x critic(x)|``: x [B, *E] -> [B]. Differentiable again, and defined at a zero gradient.
+    A critic of mixed precision is evaluated in float32.
     """
-    gradient = torch.func.grad(lambda points: critic(points).sum())(x)
-    norms: torch.Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    norms: torch.Tensor = torch.linalg.vector_norm(_gradient(critic, x).flatten(1), dim=1)
     return norms
 
 
@@ -111,10 +111,18 @@ def squared_slopes(critic: Critic, x: torch.Tensor) -> torch.Tensor:
     """Square of the critic's slope at each sample, ``|grad_x critic(x)|^2``: x [B, *E] -> [B].
 
     For zero-centred penalties: twice differentiable at a zero gradient too, where the derivative of ``slopes`` jumps.
+    A critic of mixed precision is evaluated in float32.
     """
-    gradient = torch.func.grad(lambda points: critic(points).sum())(x)
-    squares: torch.Tensor = gradient.flatten(1).square().sum(1)
+    squares: torch.Tensor = _gradient(critic, x).flatten(1).square().sum(1)
     return squares
+
+
+def _gradient(critic: Critic, x: torch.Tensor) -> torch.Tensor:
+    """Gradient of the critic at each sample: x [B, *E] -> [B, *E]."""
+    # Torch's own setting reaches a critic through any function around it; it is off, and says what type is wanted.
+    with torch.autocast(x.device.type, torch.float32, enabled=False):
+        gradient: torch.Tensor = torch.func.grad(lambda points: critic(points).sum())(x)
+    return gradient
 
 
 def interpolate(real: torch.Tensor, fake: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:

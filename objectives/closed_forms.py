@@ -68,6 +68,7 @@ SCORE_GRADIENTS: dict[str, ScoreGradient] = {
     "non_saturating_r1_r2": lambda s, h: -_sigmoid(-s),
     "relativistic": lambda s, h: -_sigmoid(-s),
     "relativistic_average": lambda s, h: -2 * _sigmoid(-s),
+    "relativistic_r1": lambda s, h: -_sigmoid(-s),
     "r3gan": lambda s, h: -_sigmoid(-s),
     "fgan_kl": lambda s, h: -(s - 1).exp(),
     "fgan_reverse_kl": lambda s, h: Decimal(-1),
@@ -110,6 +111,7 @@ DIRAC_FIELDS: dict[str, Field] = {
         -2 * psi * _sigmoid(psi * theta),
         2 * theta * _sigmoid(-psi * theta),
     ),
+    "relativistic_r1": lambda theta, psi, h: _non_saturating(theta, psi, h["penalty_weight"] * psi),
     "r3gan": lambda theta, psi, h: _non_saturating(theta, psi, 2 * h["penalty_weight"] * psi),
     # f-GANs: both turn by the derivative of f*(T) at the fake sample's score.
     "fgan_kl": lambda theta, psi, h: (-psi * (-psi * theta - 1).exp(), theta * (-psi * theta - 1).exp()),

@@ -73,7 +73,7 @@ def train(objective: Objective, seeds: Sequence[int], iterations: int = 10, way:
     return training
 
 
-CANCELLING = ("cramer", "relativistic", "relativistic_average", "r3gan")
+CANCELLING = ("cramer", "relativistic", "relativistic_average", "relativistic_r1", "r3gan")
 """Their critic losses see differences of scores alone, and the gradients of a constant added to all scores cancel only
 up to rounding, which Adam and RMSProp blow up to steps of the size of the rate."""
 

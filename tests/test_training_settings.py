@@ -190,7 +190,8 @@ def test_blocks_of_an_objective_win_over_the_grids() -> None:
 def test_batch_norm_in_a_critic_whose_slopes_are_looked_at_is_impossible(name: str) -> None:
     """By the papers: those with a penalty on slopes, and none else."""
     penalised = {
-        "wgan_gp", "wgan_lp", "wgan_div", "dragan", "non_saturating_r1", "non_saturating_r1_r2", "r3gan", "cramer",
+        "wgan_gp", "wgan_lp", "wgan_div", "dragan", "non_saturating_r1", "non_saturating_r1_r2",
+        "relativistic_r1", "r3gan", "cramer",
     }  # fmt: skip
     raw = {"objective": name, "dataset": "ring", "critic": {"name": "mlp", "norm": "batch"}}
     reason = training_settings.impossible(TRAIN.resolve(raw))

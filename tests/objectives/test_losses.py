@@ -65,6 +65,7 @@ LOG2, LOG3 = math.log(2), math.log(3)
         ("non_saturating_r1_r2", LOG3, -LOG3, 2 * math.log(4 / 3) + 10, math.log(4)),
         # Of a pair the right one has probability 3/4.
         ("relativistic", 2 + LOG3, 2.0, math.log(4 / 3), math.log(4)),
+        ("relativistic_r1", 2 + LOG3, 2.0, math.log(4 / 3) + 0.5, math.log(4)),
         ("r3gan", 2 + LOG3, 2.0, math.log(4 / 3) + 1, math.log(4)),
         ("relativistic_average", 2 + LOG3, 2.0, 2 * math.log(4 / 3), 2 * math.log(4)),
         # 1 / P - 1 = e^-s for the critic; at D = 1/64 the generator's power, 1 - 1 / 1.2 = 1/6, is 1/2.

@@ -38,6 +38,7 @@ def test_recipes_are_the_papers() -> None:
         "non_saturating_r1_r2": (r1, 1, {"penalty_weight": 10.0}),
         "relativistic": (dcgan, 1, {}),
         "relativistic_average": (dcgan, 1, {}),
+        "relativistic_r1": ({**adam, "lr": 2e-4, "beta2": 0.99}, 1, {"penalty_weight": 1.0}),
         "r3gan": ({**adam, "lr": 2e-4, "beta2": 0.99}, 1, {"penalty_weight": 1.0}),
         "fgan_kl": (dcgan, 1, {}),
         "fgan_reverse_kl": (dcgan, 1, {}),

@@ -53,6 +53,7 @@ PENALTIES: dict[str, Penalty] = {
     "non_saturating_r1": (logit, real_only, lambda slope: 10 / 2 * slope**2),
     # Twice the mean over both kinds together is the sum of their means.
     "non_saturating_r1_r2": (logit, lambda x, y, noise: np.concatenate([x, y]), lambda slope: 2 * 10 / 2 * slope**2),
+    "relativistic_r1": (paired, real_only, lambda slope: 1 / 2 * slope**2),
     "r3gan": (paired, lambda x, y, noise: np.concatenate([x, y]), lambda slope: 2 * 1 / 2 * slope**2),
 }
 
