@@ -38,7 +38,7 @@ ROW = frozenset({*records.IDENTITY, *records.TEXT, *records.FLAGS}) | {
     "critic_gradient_norm", "generator_gradient_norm", "critic_update_ratio", "generator_update_ratio",
     "critic_update_cosine", "generator_update_cosine", "saturated_real", "saturated_fake", "critic_accuracy",
     "critic_auc", "js_estimate", "slope_real", "slope_fake", "slope_between", "critic_loss_fresh", "modes_occupied",
-    "modes_visited",
+    "modes_visited", "judge_accuracy", "judge_n", "part_train", "part_evaluation", "part_judge",
 }  # fmt: skip
 """Columns without a dot that a row has beside its settings and metrics."""
 

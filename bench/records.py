@@ -47,8 +47,8 @@ IDENTITY = (
 
 TEXT = frozenset(
     {"grid", "cell_id", "run_id", "status", "message", "experiment", "objective", "dataset", "settings"}
-    | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm", "pair"}
-    | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit"}
+    | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm", "pair", "sampler"}
+    | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit", "judge"}
 )
 FLAGS = frozenset({"git_dirty", "deterministic"})
 """Columns of text and of truth values; a column with a dot is a setting of any plain type; every other is a number."""

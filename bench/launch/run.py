@@ -69,6 +69,8 @@ def run(grid: Grid, options: Options) -> int:
         if plan.units or not (options.folder / records.MANIFEST).exists():
             _write_manifest(grid, options, device)
         if plan.units:
+            for words in grid.missing_files():
+                raise UserError(words)
             code = _launch(plan, grid, options, device, workers, console)
             if code:
                 return code
@@ -76,11 +78,19 @@ def run(grid: Grid, options: Options) -> int:
         return _report(options.folder, console)
 
 
-def rebuild(folder: Path) -> int:
-    """Make the report again from the records alone."""
+def rebuild(folder: Path, *, gif: bool = False) -> int:
+    """Make the report again from the records alone, and animations of images too where they are asked for."""
     records.load_manifest(folder)
     (folder / SUMMARY).unlink(missing_ok=True)
-    return _report(folder, Console(soft_wrap=True))
+    console = Console(soft_wrap=True)
+    code = _report(folder, console)
+    if gif:
+        from bench.report.animation import animate
+
+        made = animate(folder)
+        words = "\n".join(f"animation: {path}" for path in made) or "no animation: no run stored images over training"
+        console.print(words, markup=False, highlight=False)
+    return code
 
 
 def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int, console: Console) -> int:
@@ -199,8 +209,10 @@ def _clear(grid: Grid, options: Options) -> None:
     again = {run.id for run in grid.runs()}
     if options.retry:
         frame, _ = records.load(options.folder, again)
-        last = frame.drop_duplicates("run_id", keep="last")
-        again = set(last["run_id"][last["status"].isin(records.FAILED)])
+        again = set()
+        if len(frame):
+            last = frame.drop_duplicates("run_id", keep="last")
+            again = set(last["run_id"][last["status"].isin(records.FAILED)])
     else:
         shutil.rmtree(options.folder / WORK, ignore_errors=True)
     for run_id in again:

@@ -12,6 +12,7 @@ from bench.report import (
     depth,
     dirac,
     estimate,
+    known_samplers,
     lipschitz,
     optimal_critic,
     page,
@@ -38,6 +39,7 @@ SHOWN: Mapping[str, ModuleType] = {
     "estimate": estimate,
     "w1_benchmark": w1_benchmark,
     "dirac": dirac,
+    "known_samplers": known_samplers,
 }
 """What an experiment shows: a module with ``tables(view)`` and ``drawings(view, load)``."""
 

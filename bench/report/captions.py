@@ -11,6 +11,11 @@ BUDGETS = {
     "critic_steps_done": "Critic steps",
     "cpu_seconds": "CPU seconds",
 }
+PARTS = {
+    "part_train": "{} to train on",
+    "part_evaluation": "{} to compare with",
+    "part_judge": "{} for the judge",
+}
 STEP = "one round of critic and generator updates"
 MOST_NAMED = 6
 LONGEST_REASON = 160
@@ -45,6 +50,36 @@ def budget(cells: Sequence[CellView], budgets: Mapping[str, str] = BUDGETS) -> s
             other.append(inside(label))
     told = [f"equal in {' and '.join(same)}" if same else "", f"not in {' and '.join(other)}" if other else ""]
     return f"Budget: {', '.join(filter(None, told))}." if same or other else ""
+
+
+def judges(cells: Sequence[CellView]) -> str:
+    """What named the classes of images, and how often it is right on images that it did not learn from."""
+    told: dict[str, None] = {}
+    for cell in cells:
+        if {"judge", "judge_accuracy", "judge_n"} <= set(cell.last.columns):
+            found = cell.last[["judge", "judge_accuracy", "judge_n"]].dropna().drop_duplicates()
+            for digest, accuracy, n in found.itertuples(index=False):
+                of = f"(n = {n:,.0f}; weights {str(digest)[:8]})"
+                told[f"Judge of {cell.settings.get('dataset')}: held-out accuracy {100 * accuracy:.1f} % {of}."] = None
+    more = f"And {len(told) - MOST_NAMED} more judges." if len(told) > MOST_NAMED else ""
+    return sentences(*list(told)[:MOST_NAMED], more)
+
+
+def parts(cells: Sequence[CellView]) -> str:
+    """How many images each part of a data set has, of which none has those of another."""
+    told: dict[str, str] = {}
+    for cell in cells:
+        sizes = [
+            words.format(f"{next(iter(cell.final(column).values())):,.0f}")
+            for column, words in PARTS.items()
+            if cell.final(column)
+        ]
+        if sizes:
+            told.setdefault(str(cell.settings.get("dataset")), ", ".join(sizes))
+    several = len(told) > 1
+    return sentences(
+        *(f"Images of {name}: {sizes}." if several else f"Images: {sizes}." for name, sizes in told.items())
+    )
 
 
 def skipped(cells: Iterable[tuple[str, CellView]]) -> str:

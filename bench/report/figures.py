@@ -190,11 +190,8 @@ def samples(tasks: Sequence[Task], load: Load, colours: Mapping[str, str], colum
     Returns:
         The figure, and how many cells it has no room for; None where no samples in the plane are stored.
     """
-    rows = [
-        (task, list(row))
-        for task in tasks
-        for row in _chunks(_portraits(task, load, column), SAMPLES_ABREAST)
-    ]  # fmt: skip
+    faces = {task: found for task in tasks if (found := _portraits(task, load, column))}
+    rows = [(task, list(row)) for task, found in faces.items() for row in _chunks(found, SAMPLES_ABREAST)]
     if not rows:
         return None
     rows = rows[: max(1, MOST_SAMPLES // SAMPLES_ABREAST)]
@@ -209,7 +206,7 @@ def samples(tasks: Sequence[Task], load: Load, colours: Mapping[str, str], colum
         for one in axes[len(row) :]:
             one.set_axis_off()
     drawn = {portrait.cell.id for _, row in rows for portrait in row if portrait.cell is not None}
-    return figure, sum(cell.id not in drawn for task in tasks for cell in task.cells)
+    return figure, sum(cell.id not in drawn for task in faces for cell in task.cells)
 
 
 def _portraits(task: Task, load: Load, column: str) -> list[_Portrait]:

@@ -10,10 +10,11 @@ from bench.report.view import CellView, View
 
 
 class Published:
-    """The manifest's quoted numbers for some cells: each source has a number, in the order of the grid file."""
+    """The manifest's quoted numbers of some columns for some cells: each source has a number, in the file's order."""
 
-    def __init__(self, view: View, cells: Iterable[CellView]) -> None:
-        entries = view.manifest.get("published") or ()
+    def __init__(self, view: View, cells: Iterable[CellView], columns: Iterable[str]) -> None:
+        wanted = set(columns)
+        entries = [entry for entry in view.manifest.get("published") or () if wanted & entry["values"].keys()]
         self._of = {cell.id: [entry for entry in entries if matches(entry["where"], cell)] for cell in cells}
         shown = {entry["source"] for found in self._of.values() for entry in found}
         sources = dict.fromkeys(entry["source"] for entry in entries if entry["source"] in shown)

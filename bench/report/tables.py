@@ -29,8 +29,8 @@ class Quoted:
 Entry = str | int | float | Estimate | Quoted | None
 HUGE = 1e7
 """From here on a number is written with an exponent."""
-ARROWS = {"up": "\u2191", "down": "\u2193", "none": ""}
-_LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$", "none": ""}
+ARROWS = {"up": "\u2191", "down": "\u2193", "floor": "=", "none": ""}
+_LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$", "floor": "$=$", "none": ""}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Heading:
 
     key: str
     label: str
-    direction: Literal["up", "down", "none"] = "none"
+    direction: Literal["up", "down", "floor", "none"] = "none"
     words: bool = False
     """Whether it holds text, which may take several lines."""
     scale: str = ""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.metrics import FLOOR, Column
-from bench.report import captions, figures, probes, search, style
+from bench.metrics import FLOOR, METRICS, Column
+from bench.report import albums, captions, figures, images, probes, search, style
 from bench.report.captions import BOOTSTRAP, BUDGETS
 from bench.report.figures import Curve, Drawing
 from bench.report.published import Published
@@ -26,19 +26,28 @@ CURVES = (
     ("emd", "Earth mover's distance", (Curve("emd", "EMD", log=True),)),
 )
 LOSSES = (Curve("critic_loss", "critic"), Curve("generator_loss", "generator", "--"))
+_OF_IMAGES = frozenset(
+    name for metric in METRICS.values() if metric.of_images and metric.space != "classes" for name in metric.columns
+)
 FEWEST_PAIRS = 5
 """Below, no interval covers what it says, and nothing is called best."""
 
 
 def tables(view: View) -> list[Table]:
-    """The chosen cells with a part for each task, and what searches found."""
+    """The chosen cells with a part for each task, what only images have in a table of its own, and searches."""
     tasks = [task.only(task.chosen) for task in view.tasks if task.chosen]
-    return [*([_quality(view, tasks)] if tasks else []), *search.tables(view)]
-
-
-def _quality(view: View, tasks: Sequence[Task]) -> Table:
-    measured = view.measured
     budgets = {name: label for name, label in BUDGETS.items() if name in view.rows.columns}
+    of_images = {name: column for name, column in view.measured.items() if name in _OF_IMAGES}
+    others = {name: column for name, column in view.measured.items() if name not in _OF_IMAGES}
+    pictured = [task for task in tasks if any(_has(task, name) for name in of_images)]
+    found = [_quality(view, tasks, others, budgets, "quality", "Results")] if tasks else []
+    found += [_quality(view, pictured, of_images, {}, "images", "Images")] if pictured else []
+    return [*found, *search.tables(view)]
+
+
+def _quality(
+    view: View, tasks: Sequence[Task], measured: Mapping[str, Column], budgets: Mapping[str, str], name: str, title: str
+) -> Table:
     headings = (
         Heading("objective", "Objective"),
         Heading("n", "n"),
@@ -48,9 +57,9 @@ def _quality(view: View, tasks: Sequence[Task]) -> Table:
         *(Heading(name, label) for name, label in budgets.items()),
     )
     cells = [cell for task in tasks for cell in task.cells]
-    published = Published(view, cells)
+    published = Published(view, cells, measured)
     parts = tuple(_part(task, measured, tuple(budgets), published) for task in tasks)
-    return Table("quality", _caption(view, cells, measured, budgets, published), headings, parts)
+    return Table(name, _caption(view, cells, measured, budgets, published), headings, parts, title)
 
 
 def _part(task: Task, measured: Mapping[str, Column], budgets: Sequence[str], published: Published) -> Part:
@@ -71,6 +80,8 @@ def _part(task: Task, measured: Mapping[str, Column], budgets: Sequence[str], pu
 
 def _best(task: Task, name: str, column: Column) -> CellView | None:
     """The cell with the best mean, where the paired interval of its difference to the runner-up leaves out zero."""
+    if column.direction == "floor":
+        return None
     sign = 1 if column.direction == "up" else -1
     finals = [(cell, cell.final(name)) for cell in task.cells]
     ranked = sorted(
@@ -95,28 +106,57 @@ def _mean(cell: CellView, name: str) -> Entry:
 
 def drawings(view: View, load: figures.Load) -> list[Drawing]:
     """Samples; modes, distance and losses over steps; of a search, the best of each objective, and how many it took."""
-    tasks = [task.only([*task.chosen, *search.best(task)]) for task in view.tasks]
-    tasks = [task for task in tasks if task.cells]
+    tasks = compared(view)
     cells = [cell for task in tasks for cell in task.cells]
     colours = style.colours(cell.objective for cell in view.cells)
     told = captions.sentences(
         search.OPTIMISTIC if any(task.drawn for task in tasks) else "", captions.budget(cells), captions.origin(view)
     )
-    result = []
-    portraits = figures.samples(tasks, load, colours, "emd")
+    load = _once(load)
+    pictured = albums.read(tasks, load, "emd")
+    result = [drawing for album in pictured for drawing in images.drawings(album, colours, told)]
+    planar = [task for task in tasks if task not in [album.task for album in pictured]]
+    portraits = figures.samples(planar, load, colours, "emd")
     if portraits is not None:
-        result.append(Drawing("samples", "Samples", _samples_caption(cells, portraits[1], told), portraits[0]))
-    for name, title, shown in CURVES if tasks else ():
+        own = [cell for task in planar for cell in task.cells]
+        result.append(Drawing("samples", "Samples", _samples_caption(own, portraits[1], told), portraits[0]))
+    for name, title, shown in CURVES:
         present = [[curve] for curve in shown if curve.column in view.rows.columns]
-        if present:
-            figure, left_out = figures.curves(tasks, present, colours)
-            result.append(Drawing(name, title, _curves_caption(cells, title, left_out, told), figure))
+        measured = [task for task in tasks if any(_has(task, curve.column) for curve in shown)]
+        if measured:
+            figure, left_out = figures.curves(measured, present, colours)
+            own = [cell for task in measured for cell in task.cells]
+            result.append(Drawing(name, title, _curves_caption(own, title, left_out, told), figure))
     losses = [curve for curve in LOSSES if curve.column in view.rows.columns]
     if losses and tasks:
         figure, left_out = figures.curves(tasks, [losses], colours, apart=True)
         result.append(Drawing("losses", "Losses", _losses_caption(cells, left_out, told), figure))
     probed = probes.drawing(view)
     return [*result, *([probed] if probed is not None else []), *search.drawings(view, colours)]
+
+
+def compared(view: View) -> list[Task]:
+    """The tasks with the cells that figures compare: those that a person chose, and the best of searches."""
+    tasks = [task.only([*task.chosen, *search.best(task)]) for task in view.tasks]
+    return [task for task in tasks if task.cells]
+
+
+def _once(load: figures.Load) -> figures.Load:
+    """The same, but what could not be read is not tried again: it would be told twice."""
+    missing: set[tuple[str, int]] = set()
+
+    def first(cell: CellView, seed: int) -> Mapping[str, figures.Points] | None:
+        found = load(cell, seed) if (cell.id, seed) not in missing else None
+        if found is None:
+            missing.add((cell.id, seed))
+        return found
+
+    return first
+
+
+def _has(task: Task, column: str) -> bool:
+    """Whether a run has a value of the column at some step."""
+    return any(not cell.curves(column).empty for cell in task.cells)
 
 
 def _caption(
@@ -139,8 +179,13 @@ def _caption(
         "Bold: the best mean, where the 95 % interval of its difference to the runner-up, paired by seed over at least "
         f"{FEWEST_PAIRS} seeds, leaves out zero.",
         "Floor: fresh real samples, as many, in place of generated ones.",
+        "=: best at the floor, neither above it nor below."
+        if any(column.direction == "floor" for column in measured.values())
+        else "",
         published.caption,
         captions.measured_on(cells),
+        captions.judges(cells),
+        captions.parts(cells),
         f"Units: {units}." if units else "",
         captions.budget(cells, budgets),
         captions.origin(view),

@@ -67,7 +67,7 @@ def tables(view: View) -> list[Table]:
     if not tasks:
         return []
     cells = [cell for task in tasks for cell in task.cells]
-    published = Published(view, cells)
+    published = Published(view, cells, [heading.key for heading in HEADINGS])
     headings = (
         Heading("critic", "Critic"),
         Heading("n", "n"),
@@ -108,7 +108,7 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
     cells = [cell for task in tasks for cell in task.cells]
     colours = style.colours(cell.objective for cell in cells)
     told = captions.sentences(f"Read on {_samples(cells)} of each law.", _losses(cells), captions.origin(view))
-    quoted = Published(view, cells).caption
+    quoted = Published(view, cells, [heading.key for heading in HEADINGS]).caption
     agreement = captions.sentences(
         LAWS,
         f"Filled: mean over the runs that ended well, of {captions.seeds(cells)}, at their last step, with its "

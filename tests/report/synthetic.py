@@ -222,3 +222,72 @@ def publish(folder: Path, rows: list[dict[str, Any]], dataset: str) -> None:
         good = rows[-1]["high_quality_share"]
         fake, real = points_of(dataset, good, rows[-1]["seed"]), points_of(dataset, 1.0, 99)
         records.publish_samples({"fake": fake, "real": real, "means": MEANS[dataset]}, folder, path.stem)
+
+
+def blobs(n: int = 60, side: int = 8, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Images [n, C, H, W] as bytes, a bright spot each, and their class: where it is, one of ten places."""
+    rng = np.random.default_rng(5)
+    classes = rng.integers(10, size=n)
+    places = np.stack([classes % 5, classes // 5 * 3], 1)[:, :, None] * side / 5
+    squares = (np.arange(side) - places) ** 2  # [n, 2, side]
+    spot = 255 * np.exp(-(squares[:, 1, :, None] + squares[:, 0, None, :]) / side)
+    return np.repeat(spot[:, None], channels, 1).astype(np.uint8), classes
+
+
+def pictures_of(
+    images: np.ndarray, classes: np.ndarray, skill: float, seed: int, *, k: int = 10, n: int = 2500, observed: int = 12
+) -> dict[str, np.ndarray]:
+    """What a run on images stores, of a generator that gives noisy real images of some of the classes."""
+    rng = np.random.default_rng([seed, round(100 * skill)])
+    kept = rng.permutation(k)[: max(1, round(skill * k))]
+    pool = images[np.isin(classes % k, kept)]
+    own = pool[rng.integers(len(pool), size=64)] if len(pool) else images[:64]
+    noise = rng.normal(size=own.shape)
+    levels = [1 - skill * (step + 1) / observed for step in range(observed)]
+    strip = np.stack([np.clip((1 - t) * own[:8] + t * (128 + 60 * noise[:8]), 0, 255) for t in levels])
+    shares = np.zeros(k)
+    shares[kept] = rng.gamma(20 * skill, size=len(kept))
+    counts = rng.multinomial(n, shares / shares.sum())
+    return {
+        "sheet": np.clip(skill * own + (1 - skill) * (128 + 60 * noise), 0, 255).astype(np.uint8),
+        "real_sheet": images[rng.integers(len(images), size=64)],
+        "strip": strip.astype(np.uint8), "strip_steps": np.array(STEPS[:observed], dtype=np.int64),
+        "nearest": own[:8], "nearest_distance": np.sort(rng.gamma(9, size=8)) * (1.2 - skill),
+        "class_counts": counts, "class_weights": np.full(k, 1 / k),
+    }  # fmt: skip
+
+
+def make_pictures(
+    folder: Path,
+    images: np.ndarray,
+    classes: np.ndarray,
+    *,
+    dataset: str = "blobs",
+    objectives: Sequence[str] = OBJECTIVES,
+    seeds: Sequence[int] = SEEDS,
+    k: int = 10,
+    planar: Sequence[str] = (),
+    **how: int,
+) -> Path:
+    """Write a results folder of runs on images, one of which diverged and one failed, and of runs on mixtures."""
+    make_world(folder, objectives=objectives[:2], datasets=planar, seeds=seeds[:2])
+    cells = records.load_manifest(folder)["cells"]
+    for objective in objectives:
+        settings = settings_of(objective, "ring") | {"dataset": {"name": dataset}}
+        cell_id = f"{objective}-images"
+        cells.append({"cell_id": cell_id, "settings": settings, "seeds": list(seeds)})
+        for seed in seeds:
+            rows = run_rows(objective, "ring", seed, cell_id, settings)
+            arrays = pictures_of(images, classes, SKILL[objective], seed, k=k, **how)
+            for row in rows:
+                covered = float((arrays["class_counts"] > 0).sum())
+                row |= {"modes_covered": covered, "modes_covered_by_mass": covered, "modes_total": float(k)}
+                row |= {"judge": "1a2b3c4d5e6f", "judge_accuracy": 0.9821, "judge_n": 539.0}
+                row |= {"part_train": 719.0, "part_evaluation": 539.0, "part_judge": 539.0}
+            ends = {("minimax", 1): "diverged", ("wgan_clip", 2): "failed"}
+            end = ends.get((objective, seed), "ok")
+            path = records.publish(pd.DataFrame(rows if end == "ok" else cut_short(rows, end, "a loss", 6)), folder)
+            if end == "ok":
+                records.publish_samples(arrays, folder, path.stem)
+    write_manifest(folder, cells)
+    return folder
