@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.grid import Grid
     from bench.plugins import File
 
-KINDS = ("objectives", "datasets", "metrics", "networks", "optimizers", "pairs", "experiments", "grids")
+KINDS = ("objectives", "datasets", "metrics", "networks", "optimizers", "pairs", "samplers", "experiments", "grids")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -39,6 +39,10 @@ def _lines(kind: str) -> list[str]:
             from bench.pairs import PAIRS
 
             return _classes(PAIRS)
+        case "samplers":
+            from bench.experiments.known_samplers import SAMPLERS
+
+            return _classes(SAMPLERS)
         case "metrics":
             from bench.metrics import METRICS
 

@@ -48,7 +48,7 @@ IDENTITY = (
 TEXT = frozenset(
     {"grid", "cell_id", "run_id", "status", "message", "experiment", "objective", "dataset", "settings"}
     | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm", "pair", "sampler"}
-    | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit", "judge"}
+    | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit", "judge", "judge_of"}
 )
 FLAGS = frozenset({"git_dirty", "deterministic"})
 """Columns of text and of truth values; a column with a dot is a setting of any plain type; every other is a number."""

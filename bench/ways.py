@@ -7,7 +7,6 @@ measurement. Compiling is tried only where it could pay for itself within the ru
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 
 from bench import provenance
+from bench.cache import cache_folder
 from bench.cell import digest
 from bench.engine import Training, Way
 from bench.problem import Problem
@@ -26,11 +26,6 @@ COMPILE_SECONDS = 45.0
 
 MEASURE_SECONDS = 0.4
 """How long each way is timed."""
-
-
-def cache_folder() -> Path:
-    """Where measurements and compiled code are kept between runs: ``$XDG_CACHE_HOME/gan-objectives-bench``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-objectives-bench"
 
 
 def choose(

@@ -83,6 +83,19 @@ def test_check_says_what_a_grid_is(bench: Bench) -> None:
     assert done.stdout.endswith("tiny.yaml: good: 2 cells x 2 seeds\n")
 
 
+def test_files_that_somebody_has_to_bring_are_asked_for(bench: Bench) -> None:
+    """By ``check`` beside its verdict, by ``run`` before anything is trained."""
+    grid = bench.grid(TINY.replace("dataset: ring", "dataset: mnist"))
+    words = "MNIST: $XDG_CACHE_HOME/gan-objectives-bench/data/MNIST/raw lacks train-images-idx3-ubyte.gz and 3 more; "
+    checked = bench("check", grid)
+    assert checked.returncode == 0
+    assert f"before it can run: {words}" in checked.stdout
+    done = bench("run", "--grid", grid, "--out", "out")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 LIGHT = [
     ["--help"],
     ["list"],

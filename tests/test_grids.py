@@ -15,6 +15,7 @@ SAME = ("dataset", "generator", "critic", "latent", "steps", "batch_size")
 COMMITTED = (
     "modes", "tuning", "search",
     "score_curve", "saturation", "optimal_critic", "depth", "lipschitz", "paths", "estimate", "w1_benchmark", "dirac",
+    "images", "known_samplers",
 )  # fmt: skip
 """Grids whose records are in the repository, at full size."""
 

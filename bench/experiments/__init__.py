@@ -4,6 +4,7 @@ from bench.experiments.base import Context, Experiment, Result, Stopped, make_ce
 from bench.experiments.depth import DEPTH
 from bench.experiments.dirac import DIRAC
 from bench.experiments.estimate import ESTIMATE
+from bench.experiments.known_samplers import KNOWN_SAMPLERS
 from bench.experiments.lipschitz import LIPSCHITZ
 from bench.experiments.optimal_critic import OPTIMAL_CRITIC
 from bench.experiments.paths import PATHS
@@ -14,6 +15,7 @@ from bench.experiments.w1_benchmark import W1_BENCHMARK
 
 _ALL: tuple[Experiment, ...] = (
     TRAIN, SCORE_CURVE, SATURATION, OPTIMAL_CRITIC, DEPTH, LIPSCHITZ, PATHS, ESTIMATE, W1_BENCHMARK, DIRAC,
+    KNOWN_SAMPLERS,
 )  # fmt: skip
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 

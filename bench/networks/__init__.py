@@ -1,8 +1,15 @@
 """Families of networks: a file each, and their table."""
 
-from bench.networks.base import Network, NetworkSettings
-from bench.networks.mlp import Mlp
+from typing import TypeAlias
 
-NETWORKS: dict[str, type[Mlp]] = {"mlp": Mlp}
+from bench.networks.base import Network, NetworkSettings
+from bench.networks.dcgan import Dcgan
+from bench.networks.mlp import Mlp
+from bench.networks.resnet import Resnet
+from bench.networks.unrolled_conv import UnrolledConv
+
+Family: TypeAlias = type[Mlp] | type[Dcgan] | type[Resnet] | type[UnrolledConv]
+
+NETWORKS: dict[str, Family] = {"mlp": Mlp, "dcgan": Dcgan, "resnet": Resnet, "unrolled_conv": UnrolledConv}
 
 __all__ = ["NETWORKS", "Network", "NetworkSettings"]

@@ -24,7 +24,9 @@ class Network:
     """A network for given shapes.
 
     ``init(generator)`` draws parameters on the CPU in float32; ``bind(parameters)`` gives the function of them,
-    x [B, *inputs] -> [B, *outputs], and does once what does not depend on x.
+    x [B, *inputs] -> [B, *outputs], and does once what does not depend on x. The result has the type of x, whatever a
+    network of mixed precision computes with; it does so in the parameters' own type where torch's automatic casting
+    is set to float32, as ``objectives.base.slopes`` sets it.
     Buffers are tensors that no optimiser touches and no gradient flows into: ``init_buffers(parameters, generator)``
     draws them after the parameters, ``refresh(parameters, buffers)`` gives their values for the next update, and
     ``bind`` finds them beside the parameters: ``bind({**parameters, **buffers})``. Most networks have none.
@@ -49,9 +51,13 @@ class NetworkSettings(Protocol):
         ...
 
     def build(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Network:
-        """The network that maps [B, *inputs] to [B, *outputs]; a critic's outputs are ()."""
+        """The network that maps [B, *inputs] to [B, *outputs]; a critic's outputs are ().
+
+        Raises:
+            ValueError: the family has none of these shapes.
+        """
         ...
 
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
-        """Multiplications of one forward pass of one sample, for estimates of cost."""
+        """Multiplications of one forward pass of one sample, for estimates of cost; a ValueError as from ``build``."""
         ...

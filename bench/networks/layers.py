@@ -1,6 +1,8 @@
-"""What stands between the matrices of a network: pure functions of a batch [B, n] for one replica."""
+"""What stands between the matrices of a network: pure functions of a batch, [B, n] or images, for one replica."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 
@@ -36,3 +38,16 @@ def append_deviation(x: torch.Tensor) -> torch.Tensor:
     centred = x - x.mean(0)
     deviation = torch.sqrt(centred.square().mean(0) + 1e-8).mean()
     return torch.cat([x, deviation.expand(x.shape[0], 1)], 1)
+
+
+def normalise_channels(
+    x: torch.Tensor, norm: Literal["batch", "layer"], scale: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
+    """Mean 0 and variance 1, then each channel's scale and shift: images [B, C, H, W], scale and shift [C].
+
+    ``batch``: over the batch and all pixels of each channel; ``layer``: over all channels and pixels of each sample.
+    ``(x - mean) / sqrt(variance + 1e-5)``, the variance with 1/n.
+    """
+    if norm == "layer":
+        return torch.nn.functional.group_norm(x, 1, scale, shift)
+    return torch.nn.functional.batch_norm(x, None, None, scale, shift, training=True)

@@ -56,11 +56,12 @@ def judges(cells: Sequence[CellView]) -> str:
     """What named the classes of images, and how often it is right on images that it did not learn from."""
     told: dict[str, None] = {}
     for cell in cells:
-        if {"judge", "judge_accuracy", "judge_n"} <= set(cell.last.columns):
-            found = cell.last[["judge", "judge_accuracy", "judge_n"]].dropna().drop_duplicates()
-            for digest, accuracy, n in found.itertuples(index=False):
+        columns = ["judge_of", "judge", "judge_accuracy", "judge_n"]
+        if set(columns) <= set(cell.last.columns):
+            found = cell.last[columns].dropna().drop_duplicates()
+            for name, digest, accuracy, n in found.itertuples(index=False):
                 of = f"(n = {n:,.0f}; weights {str(digest)[:8]})"
-                told[f"Judge of {cell.settings.get('dataset')}: held-out accuracy {100 * accuracy:.1f} % {of}."] = None
+                told[f"Judge of {name}: held-out accuracy {100 * accuracy:.1f} % {of}."] = None
     more = f"And {len(told) - MOST_NAMED} more judges." if len(told) > MOST_NAMED else ""
     return sentences(*list(told)[:MOST_NAMED], more)
 

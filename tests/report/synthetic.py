@@ -282,7 +282,7 @@ def make_pictures(
             for row in rows:
                 covered = float((arrays["class_counts"] > 0).sum())
                 row |= {"modes_covered": covered, "modes_covered_by_mass": covered, "modes_total": float(k)}
-                row |= {"judge": "1a2b3c4d5e6f", "judge_accuracy": 0.9821, "judge_n": 539.0}
+                row |= {"judge": "1a2b3c4d5e6f", "judge_of": "blobs", "judge_accuracy": 0.9821, "judge_n": 539.0}
                 row |= {"part_train": 719.0, "part_evaluation": 539.0, "part_judge": 539.0}
             ends = {("minimax", 1): "diverged", ("wgan_clip", 2): "failed"}
             end = ends.get((objective, seed), "ok")
