@@ -16,6 +16,7 @@ from bench.problem import LrSchedule, Problem
 from bench.settings import build, check_named
 from bench.sources import DATASET, OBJECTIVE, code_digest
 from bench.training_settings import (
+    check_fit,
     impossible,
     read_block,
     read_objective,
@@ -54,7 +55,9 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
         SettingError: a setting is unknown, missing, of a wrong type or impossible.
     """
     require(raw, "pair")
-    return {**resolve_critic(raw), "pair": check_pair(raw["pair"])}
+    settings = {**resolve_critic(raw), "pair": check_pair(raw["pair"])}
+    check_fit(settings["critic"], build_pair(settings["pair"]).event_shape, (), ("critic",))
+    return settings
 
 
 def resolve_critic(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,9 @@ class Training:
         }
         self._streams = self._make_streams()
         self._state = self._make_state(begin or {})
-        self._stepper = PlainLoop(problem) if way == "loop" else Lifted(problem, compiled=way == "compiled")
+        on_gpu = self._device.type != "cpu"
+        lifted = way != "loop"
+        self._stepper = Lifted(problem, compiled=way == "compiled", on_gpu=on_gpu) if lifted else PlainLoop(problem)
 
     def _make_streams(self) -> Tree:
         """The draws of a critic step and of a generator step, by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -17,13 +17,15 @@ Step: TypeAlias = "Callable[[Tree, Tree, Tree, Tree], Tree]"
 class Lifted:
     """Trains all replicas at once: state, draws and scalars have a leading replica axis."""
 
-    def __init__(self, problem: Problem, *, compiled: bool) -> None:
+    def __init__(self, problem: Problem, *, compiled: bool, on_gpu: bool = False) -> None:
         self._problem = problem
         steps: list[Step] = [torch.func.vmap(_critic_step(problem)), torch.func.vmap(_generator_step(problem))]
         if compiled:
             # All lifted functions share one code object, of which the compiler keeps only a few versions.
             torch.compiler.reset()
-            steps = [torch.compile(step, fullgraph=True, dynamic=False) for step in steps]
+            # With another layout for convolutions torch 2.14.1 can write past a buffer on a CPU (pytorch issue 181618).
+            options: dict[str, Any] = {"layout_optimization": on_gpu}
+            steps = [torch.compile(step, fullgraph=True, dynamic=False, options=options) for step in steps]
         self._step_critic, self._step_generator = steps
 
     def advance(self, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:

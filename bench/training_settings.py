@@ -80,7 +80,18 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
     settings |= {key: read_block(key, raw, own) for key in BLOCKS}
     _check_update(settings)
+    event = build(settings["dataset"], DATASETS).event_shape
+    check_fit(settings["generator"], (settings["latent"]["dim"],), event, ("generator",))
+    check_fit(settings["critic"], _packed(event, settings["pack"]), (), ("critic",))
     return settings
+
+
+def check_fit(network: Settings, inputs: tuple[int, ...], outputs: tuple[int, ...], path: Path) -> None:
+    """Refuse a network that cannot map what it gets to what it is to give: a convolution of points of the plane."""
+    try:
+        build(network, NETWORKS).multiplications(inputs, outputs)
+    except ValueError as error:
+        raise SettingError(path, str(error)) from None
 
 
 def require(raw: Mapping[str, Any], *keys: str) -> None:

@@ -228,3 +228,20 @@ def test_schedules_end_at_the_last_step(spacing: str, steps: int, observations: 
     if (steps, observations) == (10_000, 12):
         assert marks[0] == (100 if spacing == "log" else 833)
         assert len(marks) == 12
+
+
+@pytest.mark.parametrize(("player", "pack"), [("generator", 1), ("critic", 2)])
+def test_a_network_that_does_not_fit_its_data_is_refused_before_anything_runs(player: str, pack: int) -> None:
+    with pytest.raises(SettingError, match="8x8, 28x28, 32x32") as error:
+        TRAIN.resolve({"objective": "minimax", "dataset": "ring", player: "dcgan", "pack": pack})
+    assert error.value.path == (player,)
+
+
+@pytest.mark.parametrize("name", ["lipschitz", "depth"])
+def test_what_looks_inside_a_critic_says_whose_layers_it_knows(name: str) -> None:
+    raw = {"objective": "wgan_gp", "critic": {"name": "dcgan", "width": 2}, "dataset": "digits"}
+    if name == "lipschitz":
+        raw = {**raw, "pair": {"name": "noised", "dataset": "digits", "std": 1.0}}
+        del raw["dataset"]
+    with pytest.raises(SettingError, match="reads the layers of mlp, not of dcgan"):
+        EXPERIMENTS[name].resolve(raw)

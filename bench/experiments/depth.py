@@ -177,6 +177,7 @@ class Depth(Probing):
 
     name = "depth"
     about: ClassVar[ModuleType] = training_settings
+    critics = ("mlp",)
     probe = Probe
     reader = _Reader
 

@@ -186,6 +186,7 @@ class Lipschitz(Probing):
 
     name = "lipschitz"
     about: ClassVar[ModuleType] = critic_settings
+    critics = ("mlp",)
     probe = Probe
     reader = _Reader
 

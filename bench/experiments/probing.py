@@ -17,7 +17,7 @@ from bench.cell import Settings, Unit
 from bench.engine import Training
 from bench.experiments.base import Context, Result, check_keys, identity_row, skipped
 from bench.experiments.session import Observe, Session, schedule
-from bench.settings import check_block
+from bench.settings import SettingError, check_block
 
 
 class Reader(ABC):
@@ -51,12 +51,18 @@ class Probing:
     name: str
     probe: ClassVar[type[Any]] = NoSettings
     reader: ClassVar[type[Reader]]
+    critics: ClassVar[tuple[str, ...]] = ()
+    """The families whose layers the reader knows, where it looks inside; empty: any."""
 
     def resolve(self, raw: Mapping[str, Any]) -> Settings:
         """See ``Experiment.resolve``."""
         check_keys(raw, (*self.about.KEYS, "observe", "probe"))
+        settings = self.about.resolve(raw)
+        if self.critics and settings["critic"]["name"] not in self.critics:
+            words = f"{self.name} reads the layers of {', '.join(self.critics)}, not of {settings['critic']['name']}"
+            raise SettingError(("critic",), words)
         return {
-            **self.about.resolve(raw),
+            **settings,
             "observe": check_block([Observe], raw.get("observe", {}), ("observe",)),
             "probe": check_block([self.probe], raw.get("probe", {}), ("probe",)),
         }
