@@ -33,11 +33,11 @@ VERSION = 1
 """Rises when judges change: it is part of the id of a cell that has one."""
 FEATURES = 64
 """Of an image of the labelled set."""
-INNERMOST = 96
+INNERMOST = 128
 """Channels of the last convolution."""
-STEPS, BATCH, RATE = 1500, 64, 4e-3
+STEPS, BATCH, RATE = 1000, 64, 4e-3
 """How long the judge learns, whatever the size of the set, and its largest rate."""
-TURN, STRETCH, SHEAR, SHIFT, WARP = 0.25, 0.2, 0.2, 0.1, 0.08
+TURN, STRETCH, SHEAR, SHIFT, WARP = 0.2, 0.15, 0.15, 0.1, 0.05
 """How far images are bent: radians, shares, shares of half the image's side; the last is a standard deviation."""
 CHUNK = 512
 """Images are looked at so many at a time."""
@@ -142,26 +142,25 @@ def judge_of(dataset: LabelledImages, say: Callable[[str], None], device: str = 
 
 
 def _network(event_shape: tuple[int, ...], classes: int) -> torch.nn.Sequential:
-    """Convolutions, each with twice the channels of the one before, halved to a side of 4 at most, then a hidden layer.
+    """Convolutions, of which each has half the side and twice the channels of the one before, then a hidden layer.
 
     It is as it learns nothing more, and begins with the same weights each time.
     """
     from torch import nn
 
     channels, *size = event_shape
-    halvings = max(0, math.ceil(math.log2(max(size) / 4)))
-    stages = max(2, halvings)
+    sizes = [size]
+    while max(sizes[-1]) > 4:
+        sizes.append([-(-side // 2) for side in sizes[-1]])
     layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):  # layers draw their weights from global randomness
         torch.default_generator.manual_seed(seeding.seed_of(0, "judge_init"))
-        for stage in range(stages):
-            width = INNERMOST >> (stages - 1 - stage)
-            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False)]
-            # Ahead of what is done to every number, since it leaves a quarter of them.
-            layers += [nn.MaxPool2d(2, ceil_mode=True)] if stage < halvings else []
-            layers += [nn.BatchNorm2d(width), nn.ReLU()]
+        for index in range(len(sizes)):
+            width = INNERMOST >> (len(sizes) - 1 - index)
+            layers += [nn.MaxPool2d(2, ceil_mode=True)] if index else []
+            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
             channels = width
-        flat = channels * math.prod(-(-side // 2**halvings) for side in size)
+        flat = channels * math.prod(sizes[-1])
         layers += [nn.Flatten(), nn.Linear(flat, FEATURES, bias=False), nn.BatchNorm1d(FEATURES)]
         return nn.Sequential(*layers, nn.ReLU(), nn.Linear(FEATURES, classes)).eval()
 
@@ -212,7 +211,7 @@ def _bent(images: torch.Tensor, source: torch.Generator) -> torch.Tensor:
     stretch = torch.stack([1 + STRETCH * wide, SHEAR * shear, zero, 1 + STRETCH * high], 1).reshape(n, 2, 2)
     shift = SHIFT * torch.stack([right, down], 1)[:, :, None]
     places = affine_grid(torch.cat([turn @ stretch, shift], 2), list(images.shape), align_corners=False)
-    knots = WARP * torch.randn(n, 2, 7, 7, generator=source)
+    knots = WARP * torch.randn(n, 2, 4, 4, generator=source)
     warp = interpolate(knots, list(images.shape[2:]), mode="bicubic", align_corners=True)
     # What lies outside an image is 0 to grid_sample, and black is -1.
     return grid_sample(images + 1, places + warp.permute(0, 2, 3, 1), align_corners=False) - 1
