@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -51,21 +52,21 @@ def metrics(settings: Settings) -> list[str]:
     return [name for name in METRICS if name not in unwanted and _applies(METRICS[name], dataset)]
 
 
-def _applies(metric: Metric, dataset: Dataset) -> bool:
-    spaces = {
-        "data": True,
-        "features": isinstance(dataset, LabelledImages),
-        "classes": isinstance(dataset, LabelledImages),
-        "manifold": isinstance(dataset, OnManifold),
-        "inception": isinstance(dataset, Images),
-    }
-    known = {
-        "nothing": True,
-        "modes": isinstance(dataset, Mixture),
-        "classes": isinstance(dataset, LabelledImages),
-        "training": 0 < _training_size(dataset) <= MOST_TRAINING,
-    }
-    return spaces[metric.space] and known[metric.needs]
+def _applies(metric: Metric, dataset: Any) -> bool:
+    spaces, known = _offers(dataset)
+    return metric.space in spaces and metric.needs in known
+
+
+@lru_cache(maxsize=1024)
+def _offers(dataset: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """In which spaces samples of the data set can be looked at, and what of the truth is known."""
+    images, labelled = isinstance(dataset, Images), isinstance(dataset, LabelledImages)
+    spaces = {"data": True, "features": labelled, "classes": labelled, "inception": images}
+    spaces["manifold"] = isinstance(dataset, OnManifold)
+    known = {"nothing": True, "modes": isinstance(dataset, Mixture), "classes": labelled}
+    known["training"] = 0 < _training_size(dataset) <= MOST_TRAINING
+    offered, told = ({name for name, given in kind.items() if given} for kind in (spaces, known))
+    return frozenset(offered), frozenset(told)
 
 
 def _training_size(dataset: Dataset) -> int:
@@ -105,13 +106,13 @@ def of_metrics(evaluate: Settings) -> dict[str, Any]:
 
 def versions(settings: Settings) -> dict[str, Any]:
     """Of the metrics of a cell, and of the judge that they ask."""
-    judged = isinstance(build(settings["dataset"], DATASETS), LabelledImages)
+    judged = "classes" in _offers(build(settings["dataset"], DATASETS))[0]
     return {name: metric_version(name) for name in metrics(settings)} | ({"judge": judge.VERSION} if judged else {})
 
 
-def _settings_kinds(dataset: Dataset) -> list[type[Any]]:
+def _settings_kinds(dataset: Any) -> list[type[Any]]:
     """The settings of all metrics of images, or of all of points, whether they apply to the data set or not."""
-    images = isinstance(dataset, Images)
+    images = "inception" in _offers(dataset)[0]
     return [m.settings for m in METRICS.values() if (m.needs != "modes" if images else not m.of_images)]
 
 
@@ -261,8 +262,8 @@ class _OfImages(Evidence):
         found = {**self._named("reference", pairs[:, :n]), **self._named("fresh", pairs[:, n:])}
         if isinstance(dataset, LabelledImages):
             # Classes are counted over more samples than a finite set has images: over draws with replacement.
-            draws = [dataset.sample_part("evaluation", self._most["classes"], source) for source in sources]
-            found["fresh_classes"] = self._look(torch.stack(draws))["classes"]
+            draws = (dataset.sample_part("evaluation", self._most["classes"], source) for source in sources)
+            found["fresh_classes"] = torch.cat([self._look(own[None])["classes"] for own in draws])
             found["classes"] = dataset.class_weights()
         training = _training(dataset)
         return found if training is None else {**found, "training": training}
