@@ -2,8 +2,8 @@
 
 It learns from the part ``judge``, which no generator learns from and no sample is compared with, and its accuracy is
 measured on the part ``evaluation``, of which it has seen nothing. Recipes were compared by five-fold cross-validation
-within the part ``judge``. The one kept did best of those tried on ``digits``; on ``mnist_5k`` wider networks and stronger
-bending made 20 errors in place of 30 in 1,500. Held-out accuracies were seen before the recipe was settled.
+within the part ``judge``. The one kept did best of those tried on ``digits``; on ``mnist_5k`` wider networks and
+stronger bending made 20 errors in place of 30 in 1,500. Held-out accuracies were seen before the recipe was settled.
 
 Shape letters: N images, B batch, C channels, H and W pixels, K classes, F features, M images of the labelled set that
 an image shows, in its channels.
