@@ -184,7 +184,7 @@ def test_descent_without_momentum_has_a_loop_too() -> None:
     torch.testing.assert_close(lifted.generate(latents), plain.generate(latents))
 
 
-@pytest.mark.parametrize("name", ["non_saturating", "wgan_clip", "wgan_gp"])
+@pytest.mark.parametrize("name", ["wgan_clip", "wgan_gp"])
 def test_compiled_replicas_equal_the_plain_loop(name: str) -> None:
     compiled = train(OBJECTIVES[name], [0, 1], way="compiled", dtype=torch.float64)
     plain = train(OBJECTIVES[name], [0, 1], way="loop", dtype=torch.float64)

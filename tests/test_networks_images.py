@@ -273,7 +273,7 @@ def test_who_looks_at_the_other_samples(kind: str) -> None:
 
 
 def test_batch_norm_in_a_critic_with_a_penalty_is_refused() -> None:
-    raw = {"dataset": "ring", "critic": "unrolled_conv"}
+    raw = {"dataset": "digits", "critic": "unrolled_conv", "evaluate": {"n": 100, "emd_n": 100}}
     settings = {name: EXPERIMENTS["train"].resolve({**raw, "objective": name}) for name in ("wgan_gp", "minimax")}
     assert "batch norm" in str(training_settings.impossible(settings["wgan_gp"]))
     assert training_settings.impossible(settings["minimax"]) is None

@@ -139,7 +139,7 @@ def kill_one(bench: Bench, out: str, victim: str) -> None:
         assert "begins again from its last checkpoint" in output
 
 
-@pytest.mark.parametrize("victim", ["driver", "worker", "evaluator"])
+@pytest.mark.parametrize("victim", ["driver", "worker", pytest.param("evaluator", marks=pytest.mark.campaign)])
 def test_a_kill_costs_no_row_and_changes_no_bit(undisturbed: Bench, victim: str) -> None:
     kill_one(undisturbed, victim, victim)
     again = undisturbed("run", "--grid", "slow.yaml", "--out", victim, "--way", "vmap")
@@ -149,7 +149,14 @@ def test_a_kill_costs_no_row_and_changes_no_bit(undisturbed: Bench, victim: str)
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.campaign),
+    ],
+)
 def test_a_signal_saves_and_the_same_command_goes_on(undisturbed: Bench, number: signal.Signals, code: int) -> None:
     out = f"signal-{code}"
     process = undisturbed.start("run", "--grid", "slow.yaml", "--out", out, "--way", "vmap")
@@ -258,6 +265,7 @@ def test_what_a_paper_forbids_is_skipped_with_the_reason(tmp_path: Path) -> None
     assert "4 of them done" in again.stdout
 
 
+@pytest.mark.campaign
 def test_everything_a_protocol_can_ask_for_runs_is_killed_and_goes_on(tmp_path: Path) -> None:
     """Packs, a training set, noise, averaging, schedules, warm-up at once; a stop in the middle changes nothing."""
     text = (
