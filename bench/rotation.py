@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from bench.metrics import Modes
 from bench.metrics.base import Array
-from bench.metrics.modes import DUE
+from bench.metrics.modes import have_due
 
 Occupied: TypeAlias = "npt.NDArray[np.bool_]"
 """Which of K modes, or classes, are occupied [K]."""
 
 
 def occupied(points: npt.ArrayLike, modes: Modes) -> Occupied:
-    """Which of K modes have at least ``DUE`` of their due mass: points [N, *E] -> [K].
+    """Which of K modes have at least a fifth of their due mass: points [N, *E] -> [K].
 
     Every sample belongs to its nearest mode in Euclidean distance, of high quality or not: mode k is occupied where
     ``n_k / N >= w_k / 5``. This is the mass rule of the metric ``modes`` without its test of quality, since a generator
@@ -42,10 +42,7 @@ def occupied_classes(classes: npt.ArrayLike, weights: Array) -> Occupied:
 
 
 def _with_due(index: npt.NDArray[np.intp], weights: Array) -> Occupied:
-    counts = np.bincount(index, minlength=len(weights))
-    # The rounding of a weight must not decide over a mode that has exactly what is asked of it.
-    found: Occupied = counts >= DUE * len(index) * weights * (1 - 1e-9)
-    return found
+    return have_due(np.bincount(index, minlength=len(weights)), len(index), weights)
 
 
 def rotation(observed: Iterable[npt.ArrayLike], modes: Modes) -> list[dict[str, float]]:

@@ -74,7 +74,7 @@ def short(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def of(dataset: object, said: list[str]) -> Judge:
     assert isinstance(dataset, Quarters | LabelledImages)
-    return judge_of(dataset, said.append)  # type: ignore[arg-type]
+    return judge_of(dataset, said.append)
 
 
 def stored(home: Path) -> list[Path]:
@@ -264,8 +264,8 @@ def test_training_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pyte
 
 def ask(folder: Path, gate: object) -> None:
     torch.set_num_threads(1)  # the others of the pool have stayed with the parent
-    gate.wait()  # type: ignore[attr-defined]
-    found = judge_of(Quarters(), lambda text: (folder / f"said-{os.getpid()}").write_text(text))  # type: ignore[arg-type]
+    gate.wait()
+    found = judge_of(Quarters(), lambda text: (folder / f"said-{os.getpid()}").write_text(text))
     (folder / f"digest-{os.getpid()}").write_text(found.digest)
 
 
@@ -293,7 +293,7 @@ def test_real_digits_are_told_apart(name: str, least: float, tmp_path: Path, mon
     dataset = DATASETS[name]()
     said: list[str] = []
     found = of(dataset, said)
-    images, classes = dataset.labelled_part("evaluation")  # type: ignore[attr-defined]
+    images, classes = dataset.labelled_part("evaluation")
     assert found.accuracy == accuracy_score(classes.numpy(), found.look(images).classes.numpy())
     assert found.accuracy >= least
     assert said[0].startswith(f"training the judge of {name}, once; about ")

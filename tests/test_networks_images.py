@@ -74,7 +74,7 @@ def norm_module(norm: str, channels: int) -> list[torch.nn.Module]:
     [(8, 2, 4, "batch", 2), (28, 7, 5, "layer", 2), (32, 4, 4, "none", 1), (64, 4, 5, "batch", 2)],
 )
 def test_a_dcgan_equals_torchs_layers(side: int, smallest: int, kernel: int, norm: str, growth: int) -> None:
-    settings = Dcgan(width=3, kernel=kernel, norm=norm, growth="double" if growth == 2 else "constant")  # type: ignore[arg-type]
+    settings = Dcgan(width=3, kernel=kernel, norm=norm, growth="double" if growth == 2 else "constant")
     widths = [3 * growth**k for k in range(round(math.log2(side / smallest)))]
     free = norm == "none"
 
@@ -161,7 +161,7 @@ def test_a_resnet_equals_torchs_layers(side: int, smallest: int, blocks: int) ->
 @pytest.mark.parametrize("side", [8, 28, 32, 64])
 @pytest.mark.parametrize("family", IMAGES)
 def test_multiplications_are_those_that_torch_counts(family: str, side: int) -> None:
-    settings, image = NETWORKS[family](width=2), (3, side, side)  # type: ignore[call-arg]
+    settings, image = NETWORKS[family](width=2), (3, side, side)
     for inputs, outputs in (((5,), image), (image, ())):
         network = settings.build(inputs, outputs)
         with FlopCounterMode(display=False) as counter:
@@ -210,7 +210,7 @@ def test_other_shapes_are_refused(family: str, inputs: tuple[int, ...], outputs:
 @pytest.mark.parametrize("family", IMAGES)
 def test_impossible_sizes_are_refused(family: str) -> None:
     with pytest.raises(ValueError, match="width of 1 to 4096"):
-        NETWORKS[family](width=0)  # type: ignore[call-arg]
+        NETWORKS[family](width=0)
 
 
 def penalised(network: Network, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
@@ -286,7 +286,7 @@ def test_batch_norm_in_a_critic_with_a_penalty_is_refused() -> None:
 def test_bfloat16_products_come_close_and_change_no_types(family: str) -> None:
     for inputs, outputs in (((5,), (2, 8, 8)), ((2, 8, 8), ())):
         full, mixed = (
-            NETWORKS[family](width=4, precision=precision).build(inputs, outputs)  # type: ignore[call-arg]
+            NETWORKS[family](width=4, precision=precision).build(inputs, outputs)
             for precision in ("float32", "bfloat16")
         )
         parameters, x = drawn(full), torch.randn(16, *inputs)
@@ -302,8 +302,7 @@ def test_bfloat16_products_come_close_and_change_no_types(family: str) -> None:
 @pytest.mark.parametrize("family", IMAGES)
 def test_penalties_of_bfloat16_networks_are_those_of_float32(family: str, of: Callable[..., torch.Tensor]) -> None:
     full, mixed = (
-        NETWORKS[family](width=3, precision=precision).build((2, 8, 8), ())  # type: ignore[call-arg]
-        for precision in ("float32", "bfloat16")
+        NETWORKS[family](width=3, precision=precision).build((2, 8, 8), ()) for precision in ("float32", "bfloat16")
     )
     parameters = {name: torch.stack([drawn(full, seed)[name] for seed in (0, 1)]) for name in drawn(full)}
     x = torch.randn(2, 4, 2, 8, 8)
@@ -329,7 +328,7 @@ def test_every_penalty_is_in_float32(name: str) -> None:
     """A heavy enough penalty leaves nothing to see of the scores, which are in bfloat16."""
     objective, losses = OBJECTIVES[name], []
     for precision in ("float32", "bfloat16"):
-        network = Dcgan(width=2, init="he", precision=precision).build((1, 8, 8), ())  # type: ignore[arg-type]
+        network = Dcgan(width=2, init="he", precision=precision).build((1, 8, 8), ())
         generator = torch.Generator().manual_seed(0)
         real, fake = torch.randn(2, 8, 1, 8, 8, generator=generator)
         noise = {key: draw(8, (1, 8, 8), generator) for key, draw in objective.noise.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from itertools import combinations
 from typing import Any, get_args
 
@@ -310,7 +311,7 @@ def check_part_randomness(images: Images) -> None:
     for part in _PARTS:
         for name, draw in (("sample_part", images.sample_part), ("distinct", images.distinct)):
             n = min(8, images.sizes().get(part, 8))
-            check_randomness(lambda g, part=part, draw=draw, n=n: draw(part, n, g), f"{name} of the part {part}")  # type: ignore[misc]
+            check_randomness(partial(draw, part, n), f"{name} of the part {part}")
 
 
 def check_distinct(images: Images) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.metrics.base import Array, Column, Metric, Truth
 from bench.metrics.modes import COLUMNS as OF_MODES
-from bench.metrics.modes import DUE
+from bench.metrics.modes import spread
 
 SURE = 0.9
 """The confidence from which on the judge is sure of a class."""
@@ -56,26 +56,12 @@ def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -
     Protocol of Srivastava et al. 2017 (arXiv:1705.07761) and Lin et al. 2018 (arXiv:1712.04086): a class is covered by
     a single sample, whatever the confidence. Departures: the rule by mass and the confident share are not theirs.
     """
-    from scipy.special import rel_entr
-
     assert truth.classes is not None
-    weights = truth.classes
-    judged = points[: settings.class_n]
-    n, k = len(judged), len(weights)
+    judged, k = points[: settings.class_n], len(truth.classes)
     if not np.isfinite(judged).all():
         return {**dict.fromkeys(COLUMNS, np.nan), "modes_total": float(k)}
     counts = np.bincount(judged[:, 0].astype(np.int64), minlength=k)
-    shares = counts / n
-    # The rounding of a weight must not decide over a class that has exactly what is asked of it.
-    asked = DUE * n * weights * (1 - 1e-9)
-    return {
-        "modes_covered": float((counts > 0).sum()),
-        "modes_covered_by_mass": float((counts >= asked).sum()),
-        "modes_total": float(k),
-        "reverse_kl": float(rel_entr(shares, weights).sum()),
-        "total_variation": float(np.abs(shares - weights).sum() / 2),
-        "confident_share": float((judged[:, 1] >= SURE).mean()),
-    }
+    return {**spread(counts, counts, truth.classes), "confident_share": float((judged[:, 1] >= SURE).mean())}
 
 
 METRIC = Metric(

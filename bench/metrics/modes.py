@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.metrics.base import Array, Column, Metric, Truth
 
@@ -23,6 +24,8 @@ COLUMNS = MappingProxyType(
         "total_variation": Column(label="Total variation", unit="share of mass", direction="down"),
     }
 )
+
+Counts: TypeAlias = "npt.NDArray[np.int64]"
 
 _ORDER = {"euclidean": 2, "box": np.inf}
 
@@ -41,6 +44,31 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.radius < np.inf or self.norm not in _ORDER:
             raise ValueError(f"radius is above 0 and norm one of {', '.join(_ORDER)}, not {self.radius}, {self.norm!r}")
+
+
+def have_due(received: Counts, n: int, weights: Array) -> npt.NDArray[np.bool_]:
+    """Which of K modes have, of n samples, at least ``DUE`` of the share that their weight gives them [K]."""
+    # The rounding of a weight must not decide over a mode that has exactly what is asked of it.
+    due: npt.NDArray[np.bool_] = received >= DUE * n * weights * (1 - 1e-9)
+    return due
+
+
+def spread(received: Counts, counts: Counts, weights: Array) -> dict[str, float]:
+    """Coverage by the samples that each mode has received [K], balance by all that belong to it [K].
+
+    The formulas are those of ``compute`` with h_k received and n_k counted.
+    """
+    from scipy.special import rel_entr
+
+    n = int(counts.sum())
+    shares = counts / n
+    return {
+        "modes_covered": float((received > 0).sum()),
+        "modes_covered_by_mass": float(have_due(received, n, weights).sum()),
+        "modes_total": float(len(weights)),
+        "reverse_kl": float(rel_entr(shares, weights).sum()),
+        "total_variation": float(np.abs(shares - weights).sum() / 2),
+    }
 
 
 def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -> dict[str, float]:
@@ -63,29 +91,18 @@ def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -
     only, offsets along the others count in the same std, as in the code of Lin et al.
     """
     from scipy.spatial.distance import cdist
-    from scipy.special import rel_entr
 
     assert truth.modes is not None
     modes = truth.modes
-    n, k = len(points), len(modes.weights)
+    k = len(modes.weights)
     distances = cdist(points, modes.means)
     if not np.isfinite(distances).all():
         return {**dict.fromkeys(COLUMNS, np.nan), "modes_total": float(k)}
     nearest = distances.argmin(axis=1)
     offsets = np.linalg.norm(points - modes.means[nearest], ord=_ORDER[settings.norm], axis=1)
     good = offsets <= settings.radius * modes.std
-    high_quality = np.bincount(nearest[good], minlength=k)
-    shares = np.bincount(nearest, minlength=k) / n
-    # The rounding of a weight must not decide over a mode that has exactly what is asked of it.
-    asked = DUE * n * modes.weights * (1 - 1e-9)
-    return {
-        "modes_covered": float((high_quality > 0).sum()),
-        "modes_covered_by_mass": float((high_quality >= asked).sum()),
-        "modes_total": float(k),
-        "high_quality_share": float(good.mean()),
-        "reverse_kl": float(rel_entr(shares, modes.weights).sum()),
-        "total_variation": float(np.abs(shares - modes.weights).sum() / 2),
-    }
+    high_quality, counts = np.bincount(nearest[good], minlength=k), np.bincount(nearest, minlength=k)
+    return {**spread(high_quality, counts, modes.weights), "high_quality_share": float(good.mean())}
 
 
 METRIC = Metric(

@@ -79,7 +79,7 @@ def _centres(content: bytes, width: int, most: int) -> Array:
     Every replica and observation of a run asks for the same ones, and finding them is the dear part.
     """
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     training = np.frombuffer(content).reshape(-1, width)
     bins = max(1, min(most, len(training) // PER_BIN, len(np.unique(training, axis=0))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,8 +89,8 @@ def _ranks(found: Mapping[Face, Sequence[Histogram]], colours: Mapping[str, str]
     return figure
 
 
-def _descend(axes: Axes, shares: Array, colour: str, **how: float | str) -> Sequence[Line2D]:
-    return axes.plot(np.arange(1, len(shares) + 1)[shares > 0], shares[shares > 0], color=colour, **how)  # type: ignore[arg-type]
+def _descend(axes: Axes, shares: Array, colour: str, **how: Any) -> Sequence[Line2D]:
+    return axes.plot(np.arange(1, len(shares) + 1)[shares > 0], shares[shares > 0], color=colour, **how)
 
 
 def perfect(n: int, weights: Array) -> tuple[Array, Array]:

@@ -163,6 +163,7 @@ def _best(view: View, found: Sequence[Search]) -> Table:
         f"{BOOTSTRAP} over seeds where there are several. Settings: all in which the settings of its objective differ.",
         "Floor: fresh real samples, as many, in place of generated ones.",
         captions.measured_on(_cells(found)),
+        captions.judges(_cells(found)),
         captions.origin(view),
     )
     return Table("search_best", caption, headings, tuple(parts), "Best settings")
@@ -250,6 +251,7 @@ def _expected_caption(view: View, found: Sequence[Search]) -> str:
         captions.skipped((cell.objective, cell) for task in _tasks(found) for cell in task.drawn),
         "Floor: fresh real samples in place of generated ones.",
         captions.measured_on(_cells(found)),
+        captions.judges(_cells(found)),
         captions.budget(_cells(found)),
         captions.origin(view),
     )

@@ -231,7 +231,7 @@ def test_stacks_are_many() -> None:
 
 def test_a_wrong_source_is_refused() -> None:
     with pytest.raises(ValueError, match="source must be one of mnist_5k, mnist, not 'mnits'"):
-        StackedMnist(source="mnits")  # type: ignore[arg-type]
+        StackedMnist(source="mnits")
 
 
 def test_the_code_of_the_singles_is_the_stacks() -> None:

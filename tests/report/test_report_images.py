@@ -88,7 +88,7 @@ def test_no_text_covers_another_or_leaves_the_page(drawn: tuple[View, dict[str, 
     figure = drawn[1][f"{kind}_blobs"].figure
     with style.applied():
         figure.draw_without_rendering()
-        renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        renderer = figure.canvas.get_renderer()
         boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in figure.texts]
     width, height = figure.canvas.get_width_height()
     assert width == 7 * style.DPI
