@@ -56,7 +56,9 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
     """
     require(raw, "pair")
     settings = {**resolve_critic(raw), "pair": check_pair(raw["pair"])}
-    check_fit(settings["critic"], build_pair(settings["pair"]).event_shape, (), ("critic",))
+    entry = raw["objective"]
+    path = ("objective", "critic") if isinstance(entry, Mapping) and "critic" in entry else ("critic",)
+    check_fit(settings["critic"], build_pair(settings["pair"]).event_shape, (), path)
     return settings
 
 

@@ -28,4 +28,4 @@ def nearest(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     meant = {other: right for other, right in OTHER_WORDS.items() if right in known} | {right: right for right in known}
     close = get_close_matches(word, meant, n=1, cutoff=0.6)
-    return f"did you mean {meant[close[0]]!r}?" if close else f"known: {', '.join(known)}"
+    return f"did you mean {meant[close[0]]!r}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -245,3 +245,10 @@ def test_what_looks_inside_a_critic_says_whose_layers_it_knows(name: str) -> Non
         del raw["dataset"]
     with pytest.raises(SettingError, match="reads the layers of mlp, not of dcgan"):
         EXPERIMENTS[name].resolve(raw)
+
+
+def test_a_critic_that_does_not_fit_is_told_where_it_stands() -> None:
+    raw = {"pair": {"name": "two_gaussians"}, "objective": {"name": "wgan_gp", "critic": "dcgan"}}
+    with pytest.raises(SettingError, match="images of 8x8") as error:
+        EXPERIMENTS["optimal_critic"].resolve(raw)
+    assert error.value.path == ("objective", "critic")
