@@ -17,6 +17,8 @@ PARTS = {
     "part_judge": "{} for the judge",
 }
 STEP = "one round of critic and generator updates"
+PERSONS = ("Fréchet",)
+"""After whom labels are named: they keep their capital."""
 MOST_NAMED = 6
 LONGEST_REASON = 160
 """How many cells a caption names, and how much it tells of why they were skipped."""
@@ -106,7 +108,7 @@ def origin(view: View) -> str:
 
 def inside(label: str) -> str:
     """The label inside a sentence."""
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+    return label if label[:2].isupper() or label.startswith(PERSONS) else label[:1].lower() + label[1:]
 
 
 def either(words: Iterable[str]) -> str:
