@@ -5,26 +5,33 @@ Shape letters: R replica, B batch, k batches in a row, N evaluation samples, *E 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import torch
 
 from bench import seeding
+from bench.captured import Captured
 from bench.lifted import Lifted
 from bench.networks import Network
 from bench.optim import Parameters
 from bench.plain_loop import PlainLoop
-from bench.problem import READINGS, SITES, Problem, Tree
+from bench.problem import READINGS, SITES, Problem, Tree, leaves, tree_map
 
-Way: TypeAlias = Literal["loop", "vmap", "compiled"]
-"""How the replicas of a unit are stepped: one after the other, lifted, or lifted and compiled."""
+Way: TypeAlias = Literal["loop", "vmap", "compiled", "cuda_graph"]
+"""How the replicas of a unit are stepped: one after the other, lifted, lifted and compiled, or that in CUDA graphs."""
 
 Draw: TypeAlias = "Callable[[int, torch.Generator], torch.Tensor]"
 """(n, generator) -> n independent draws, [n, ...]."""
 
 BLOCK_BYTES = 1 << 20
 """How much one stream draws ahead for one replica; part of what defines the draws, so it never depends on the unit."""
+
+PIECE = 64
+"""For how many iterations at most draws are laid out at a time."""
+
+AHEAD = {"cpu": 64, "cuda": 512}
+"""The most batches in a stream's block, by device; each replica draws its own, and a GPU pays for every call."""
 
 AVERAGE_REFRESHES = 15
 """How often the buffers of an averaged generator are refreshed before it is sampled from."""
@@ -43,7 +50,7 @@ class Stream:
         self._batch = batch
         probe = draws[0](1, torch.Generator(device=generators[0].device).manual_seed(0))
         bytes_a_batch = batch * probe.element_size() * probe.numel()
-        self._ahead = max(1, min(64, BLOCK_BYTES // bytes_a_batch))
+        self._ahead = max(1, min(AHEAD[probe.device.type], BLOCK_BYTES // bytes_a_batch))
         self._next_block()
 
     def _next_block(self) -> None:
@@ -119,9 +126,7 @@ class Training:
         }
         self._streams = self._make_streams()
         self._state = self._make_state(begin or {})
-        on_gpu = self._device.type != "cpu"
-        lifted = way != "loop"
-        self._stepper = Lifted(problem, compiled=way == "compiled", on_gpu=on_gpu) if lifted else PlainLoop(problem)
+        self._stepper = _stepper(problem, way, self._device.type)
 
     def _make_streams(self) -> Tree:
         """The draws of a critic step and of a generator step, by name."""
@@ -202,20 +207,22 @@ class Training:
         }
         if p.averaged:
             state["average"] = {name: value.clone() for name, value in players["generator"].items()}
-        return _map(
-            state, lambda tensor: tensor.contiguous()
-        )  # lifted zeros are expanded; a later stride would compile again
+        # Tensors of its own, since steps may write over them; and lifted zeros are expanded.
+        return tree_map(state, lambda tensor: tensor.clone(memory_format=torch.contiguous_format))
 
     def advance(self, iterations: int) -> None:
         """Train every replica: an iteration, or step, is the critic's updates and then the generator's."""
         p = self.problem
-        critic_steps = [p.critic_steps_at(step) for step in range(self.step, self.step + iterations)]
-        draws = {
-            "critic": self._take(self._streams["critic"], sum(critic_steps)),
-            "generator": self._take(self._streams["generator"], iterations * p.generator_steps),
-        }
-        self._state = self._stepper.advance(critic_steps, self._state, draws, self._scalars)
-        self.step += iterations
+        end = self.step + iterations
+        while self.step < end:
+            piece = min(PIECE, end - self.step)
+            critic_steps = [p.critic_steps_at(step) for step in range(self.step, self.step + piece)]
+            draws = {
+                "critic": self._take(self._streams["critic"], sum(critic_steps)),
+                "generator": self._take(self._streams["generator"], piece * p.generator_steps),
+            }
+            self._state = self._stepper.advance(critic_steps, self._state, draws, self._scalars)
+            self.step += piece
 
     def _take(self, streams: Tree, count: int) -> Tree:
         return {
@@ -261,9 +268,8 @@ class Training:
         """Means of the readings over the player's updates since the last call: name -> [R]."""
         since, sums = self._state["since"], self._state["sums"]
         means = {name: (sums[name] / since[player].clamp(min=1)).cpu() for name, player in READINGS.items()}
-        for counter in (sums, since):
-            for name in counter:
-                counter[name] = torch.zeros_like(counter[name])
+        for _, counter in leaves({"sums": sums, "since": since}):
+            counter.zero_()
         return means
 
     def diverged(self) -> list[tuple[int, str] | None]:
@@ -273,9 +279,9 @@ class Training:
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Everything that training goes on from, as a flat dictionary of contiguous tensors on the CPU."""
-        streams = {name: stream.state() for name, stream in _leaves(self._streams)}
+        streams = {name: stream.state() for name, stream in leaves(self._streams)}
         tree = {"state": self._state, "streams": streams}
-        flat = {name: tensor.cpu().contiguous() for name, tensor in _leaves(tree)}
+        flat = {name: tensor.cpu().contiguous() for name, tensor in leaves(tree)}
         return {**flat, "step": torch.tensor(self.step)}
 
     def load_state_dict(self, flat: Mapping[str, torch.Tensor]) -> None:
@@ -288,28 +294,26 @@ class Training:
         if {k: (v.shape, v.dtype) for k, v in mine.items()} != {k: (v.shape, v.dtype) for k, v in flat.items()}:
             raise ValueError("the stored state is of another training")
         self._state = _replace(self._state, "state.", flat, self._device)
-        for name, stream in _leaves(self._streams):
+        for name, stream in leaves(self._streams):
             prefix = f"streams.{name}."
             stream.load({key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)})
         self.step = int(flat["step"])
 
 
-def _map(tree: Tree, function: Callable[[torch.Tensor], torch.Tensor]) -> Tree:
-    return {k: _map(v, function) if isinstance(v, dict) else function(v) for k, v in tree.items()}
-
-
-def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _stepper(problem: Problem, way: Way, device: str) -> PlainLoop | Lifted | Captured:
+    match way:
+        case "loop":
+            return PlainLoop(problem)
+        case "cuda_graph":
+            return Captured(problem)
+        case _:
+            return Lifted(problem, compiled=way == "compiled", on_gpu=device != "cpu")
 
 
 def _replace(tree: Tree, prefix: str, flat: Mapping[str, torch.Tensor], device: torch.device) -> Tree:
     return {
         key: _replace(value, f"{prefix}{key}.", flat, device)
         if isinstance(value, dict)
-        else flat[f"{prefix}{key}"].to(device)
+        else flat[f"{prefix}{key}"].to(device, copy=True)
         for key, value in tree.items()
     }

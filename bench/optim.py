@@ -2,8 +2,10 @@
 
 They equal ``torch.optim`` when the settings agree; own code, because torch's refuse a learning rate per replica.
 The state of none depends on ``lr``, so a schedule may give another at each update.
-Settings arrive as [] tensors in float64, and scalars such as bias corrections are worked out there, as torch does
-with Python floats; only then are they rounded to the parameters' type.
+
+An update is in two parts. ``coefficients`` works out everything that is one number a replica, such as bias corrections,
+from the settings and from which update it is, elementwise and in float64, as torch does with Python floats: for all the
+updates ahead at once. ``update`` gets those of its own, rounded to the parameters' type, and does what is left.
 """
 
 from __future__ import annotations
@@ -54,20 +56,20 @@ class Adam:
         return {**_count(parameters), "mean": _zeros(parameters), "square": _zeros(parameters)}
 
     @staticmethod
-    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
-        """One step downhill."""
-        updates = state["count"]["updates"] + 1
-        rate = h["lr"] / (1 - h["beta1"] ** updates)
+    def coefficients(h: Scalars, updates: torch.Tensor) -> Parameters:
+        """Of an update: ``rate m / (sqrt(v) + eps)`` is its step, with both parts of the fraction times a root."""
         root = torch.sqrt(1 - h["beta2"] ** updates)
+        rate = h["lr"] * root / (1 - h["beta1"] ** updates)
+        return {**_moments(h), "rate": rate, "eps": h["eps"] * root}
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, c: Scalars) -> tuple[Parameters, State]:
+        """One step downhill."""
         result, mean, square = {}, {}, {}
         for name, p in parameters.items():
-            g = gradients[name]
-            beta2 = h["beta2"].to(p.dtype)
-            mean[name] = state["mean"][name] + (1 - h["beta1"]).to(p.dtype) * (g - state["mean"][name])
-            square[name] = beta2 * state["square"][name] + (1 - h["beta2"]).to(p.dtype) * g * g
-            scale = torch.sqrt(square[name]) / root.to(p.dtype) + h["eps"].to(p.dtype)
-            result[name] = p - rate.to(p.dtype) * mean[name] / scale
-        return result, {"count": {"updates": updates}, "mean": mean, "square": square}
+            mean[name], square[name] = _averages(state, name, gradients[name], c)
+            result[name] = p - c["rate"] * mean[name] / (torch.sqrt(square[name]) + c["eps"])
+        return result, {**_counted(state), "mean": mean, "square": square}
 
     @staticmethod
     def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
@@ -104,20 +106,20 @@ class OptimisticAdam:
         return {**_count(parameters), **{slot: _zeros(parameters) for slot in slots}}
 
     @staticmethod
-    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
+    def coefficients(h: Scalars, updates: torch.Tensor) -> Parameters:
+        """Of an update; ``d_t = scale m / (sqrt(v) + eps)``."""
+        root = torch.sqrt(1 - h["beta2"] ** updates)
+        return {**_moments(h), "scale": root / (1 - h["beta1"] ** updates), "eps": h["eps"] * root, "lr": h["lr"]}
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, c: Scalars) -> tuple[Parameters, State]:
         """One step downhill."""
-        updates = state["count"]["updates"] + 1
-        first, root = 1 - h["beta1"] ** updates, torch.sqrt(1 - h["beta2"] ** updates)
         result, mean, square, direction = {}, {}, {}, {}
         for name, p in parameters.items():
-            g = gradients[name]
-            beta2 = h["beta2"].to(p.dtype)
-            mean[name] = state["mean"][name] + (1 - h["beta1"]).to(p.dtype) * (g - state["mean"][name])
-            square[name] = beta2 * state["square"][name] + (1 - h["beta2"]).to(p.dtype) * g * g
-            scale = torch.sqrt(square[name]) / root.to(p.dtype) + h["eps"].to(p.dtype)
-            direction[name] = mean[name] / first.to(p.dtype) / scale
-            result[name] = p - h["lr"].to(p.dtype) * (2 * direction[name] - state["previous"][name])
-        return result, {"count": {"updates": updates}, "mean": mean, "square": square, "previous": direction}
+            mean[name], square[name] = _averages(state, name, gradients[name], c)
+            direction[name] = c["scale"] * mean[name] / (torch.sqrt(square[name]) + c["eps"])
+            result[name] = p - c["lr"] * (2 * direction[name] - state["previous"][name])
+        return result, {**_counted(state), "mean": mean, "square": square, "previous": direction}
 
     @staticmethod
     def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
@@ -149,14 +151,19 @@ class RMSProp:
         return {**_count(parameters), "square": _zeros(parameters)}
 
     @staticmethod
-    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
+    def coefficients(h: Scalars, updates: torch.Tensor) -> Parameters:
+        """Of an update: the settings, and what of g^2 is new in v."""
+        return {**h, "new": 1 - h["alpha"]}
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, c: Scalars) -> tuple[Parameters, State]:
         """One step downhill."""
         result, square = {}, {}
         for name, p in parameters.items():
             g = gradients[name]
-            square[name] = h["alpha"].to(p.dtype) * state["square"][name] + (1 - h["alpha"]).to(p.dtype) * g * g
-            result[name] = p - h["lr"].to(p.dtype) * g / (torch.sqrt(square[name]) + h["eps"].to(p.dtype))
-        return result, {"count": {"updates": state["count"]["updates"] + 1}, "square": square}
+            square[name] = c["alpha"] * state["square"][name] + c["new"] * g * g
+            result[name] = p - c["lr"] * g / (torch.sqrt(square[name]) + c["eps"])
+        return result, {**_counted(state), "square": square}
 
     @staticmethod
     def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
@@ -183,13 +190,18 @@ class SGD:
         return {**_count(parameters), "momentum": _zeros(parameters)}
 
     @staticmethod
-    def update(parameters: Parameters, gradients: Parameters, state: State, h: Scalars) -> tuple[Parameters, State]:
+    def coefficients(h: Scalars, updates: torch.Tensor) -> Parameters:
+        """Of an update: the settings."""
+        return dict(h)
+
+    @staticmethod
+    def update(parameters: Parameters, gradients: Parameters, state: State, c: Scalars) -> tuple[Parameters, State]:
         """One step downhill."""
         result, momentum = {}, {}
         for name, p in parameters.items():
-            momentum[name] = h["momentum"].to(p.dtype) * state["momentum"][name] + gradients[name]
-            result[name] = p - h["lr"].to(p.dtype) * momentum[name]
-        return result, {"count": {"updates": state["count"]["updates"] + 1}, "momentum": momentum}
+            momentum[name] = c["momentum"] * state["momentum"][name] + gradients[name]
+            result[name] = p - c["lr"] * momentum[name]
+        return result, {**_counted(state), "momentum": momentum}
 
     @staticmethod
     def torch_optimizer(parameters: list[torch.Tensor], h: Mapping[str, float]) -> torch.optim.Optimizer:
@@ -227,6 +239,22 @@ def _torch_optimistic_adam() -> type[torch.optim.Optimizer]:
 
 def _zeros(parameters: Parameters) -> Parameters:
     return {name: torch.zeros_like(p) for name, p in parameters.items()}
+
+
+def _moments(h: Scalars) -> Parameters:
+    """How much of the moments stays, and how much is new."""
+    return {"new_mean": 1 - h["beta1"], "beta2": h["beta2"], "new_square": 1 - h["beta2"]}
+
+
+def _averages(state: State, name: str, g: torch.Tensor, c: Scalars) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both moments of a parameter after its gradient was g."""
+    mean, square = state["mean"][name], state["square"][name]
+    return mean + c["new_mean"] * (g - mean), c["beta2"] * square + c["new_square"] * g * g
+
+
+def _counted(state: State) -> State:
+    """One update more."""
+    return {"count": {"updates": state["count"]["updates"] + 1}}
 
 
 def _count(parameters: Parameters) -> State:

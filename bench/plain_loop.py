@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from bench.optim import Optimizer, Parameters, State
-from bench.problem import Problem, Tree, at, averaged, cast, examine, generator_batch, seen
+from bench.problem import Problem, Tree, at, averaged, cast, examine, generator_batch, seen, sharing
+from objectives.base import plainly
 
 
 class PlainLoop:
@@ -24,13 +24,12 @@ class PlainLoop:
 
     def advance(self, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:
         """The state after iterations of so many critic steps each; draws are [k, R, B, ...], used in order."""
-        replicas = draws["critic"]["real"].shape[1]
-        return _stack(
-            [
-                self._advance_one(critic_steps, _at(state, r), _at(draws, (slice(None), r)), _at(scalars, r))
-                for r in range(replicas)
-            ]
-        )
+
+        def one(r: int) -> Tree:
+            return self._advance_one(critic_steps, at(state, r), at(draws, (slice(None), r)), at(scalars, r))
+
+        with plainly():
+            return _stack([one(r) for r in range(draws["critic"]["real"].shape[1])])
 
     def _advance_one(self, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:
         p = self._problem
@@ -59,18 +58,20 @@ class PlainLoop:
                     seen_real, seen_fake = seen(p, {"health": health}, batch, fake, scalars)
                 adjust_critic.zero_grad()
                 judge = p.critic.bind({**critic, **critic_buffers})
+                if not p.critic.mixes:
+                    judge = sharing(judge, seen_real, seen_fake)
                 loss = p.objective.critic_loss(judge, seen_real, seen_fake, batch["noise"], hparams)
                 loss.backward()  # type: ignore[no-untyped-call]
-                norm = _gradient_norm(critic)
                 adjust_critic.step()
                 if p.objective.project is not None:
                     with torch.no_grad():
                         for name, value in p.objective.project(critic, hparams).items():
                             critic[name].copy_(value)
+                norm, suspicious = _look(loss, critic)
                 sums["critic_loss"] = sums["critic_loss"] + loss.detach()
                 sums["critic_gradient_norm"] = sums["critic_gradient_norm"] + norm
-                if _suspicious(loss, norm, critic):
-                    health = examine(health, {1: fake, 2: loss, 3: norm, 4: critic})
+                if suspicious:
+                    health |= examine(health, {1: fake, 2: loss, 3: norm, 4: critic})
             opponent = before if p.simultaneous else {**critic, **critic_buffers}
             for _ in range(p.generator_steps):
                 g += 1
@@ -82,14 +83,14 @@ class PlainLoop:
                 judge = p.critic.bind(opponent)
                 loss = p.objective.generator_loss(judge, seen_real, seen_fake, batch["noise"], hparams)
                 loss.backward(inputs=list(generator.values()))  # type: ignore[no-untyped-call]
-                norm = _gradient_norm(generator)
                 adjust_generator.step()
+                norm, suspicious = _look(loss, generator)
                 if p.averaged:
                     average = averaged(average, _plain(generator), scalars["training"]["ema"])
                 sums["generator_loss"] = sums["generator_loss"] + loss.detach()
                 sums["generator_gradient_norm"] = sums["generator_gradient_norm"] + norm
-                if _suspicious(loss, norm, generator):
-                    health = examine(health, {1: fake, 5: loss, 6: norm, 7: generator})
+                if suspicious:
+                    health |= examine(health, {1: fake, 5: loss, 6: norm, 7: generator})
             health["now"] = health["now"] + 1
         updates = {"critic": k + 1, "generator": g + 1}
         return {
@@ -125,14 +126,17 @@ def _copies(parameters: Parameters) -> Parameters:
     return {name: p.detach().clone() for name, p in parameters.items()}
 
 
-def _gradient_norm(parameters: Parameters) -> torch.Tensor:
-    return torch.nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
+def _look(loss: torch.Tensor, parameters: Parameters) -> tuple[torch.Tensor, bool]:
+    """The norm of all gradients; and whether something may not be finite.
 
-
-def _suspicious(loss: torch.Tensor, norm: torch.Tensor, parameters: Parameters) -> bool:
-    """A cheap look that misses nothing but may cry wolf: huge finite parameters have an infinite norm."""
-    total = torch.nn.utils.get_total_norm([p.detach() for p in parameters.values()])
-    return not math.isfinite(float(loss.detach() + norm + total))
+    The second misses nothing but may cry wolf: huge finite parameters have an infinite norm. On a GPU it says so of
+    every update, since to look would be to wait.
+    """
+    with torch.no_grad():
+        gradients = [p.grad for p in parameters.values() if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm([*gradients, *parameters.values()]))
+        norm = torch.linalg.vector_norm(norms[: len(gradients)])
+        return norm, loss.is_cuda or not math.isfinite(float(loss + norms.sum()))
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -161,10 +165,6 @@ def _state_of(
         for ours, theirs in kind.torch_slots.items()
     }
     return {"count": {"updates": before["count"]["updates"] + updates}, **slots}
-
-
-def _at(tree: Tree, index: Any) -> Tree:
-    return {key: _at(value, index) if isinstance(value, dict) else value[index] for key, value in tree.items()}
 
 
 def _stack(trees: Sequence[Tree]) -> Tree:

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import torch
 
 from bench import seeding
-from bench.lifted import critic_gradients, generator_gradients, player, rated
+from bench.lifted import coefficients, critic_gradients, generator_gradients, player
 from bench.networks import Network
-from bench.optim import Optimizer, Parameters, Scalars
+from bench.optim import Optimizer, Parameters
 from bench.problem import Problem, Tree, at, cast
 from objectives.base import interpolate, slopes, softplus
 
@@ -264,8 +264,9 @@ def update_readings(p: Problem, state: Tree, scalars: Tree, batch: Tree) -> dict
         found = {}
         for name, gradient in gradients.items():
             own = _to({"old": state[name], "slots": state[f"{name}_optimizer"], "gradient": gradient}, torch.float64)
-            settings: Scalars = rated(p, state, scalars[f"{name}_optimizer"])
-            new, _ = optimizers[name].update(own["old"], own["gradient"], own["slots"], settings)
+            updates, settings = own["slots"]["count"]["updates"] + 1, scalars[f"{name}_optimizer"]
+            c = coefficients(p, optimizers[name], settings, updates, state["health"]["now"])
+            new, _ = optimizers[name].update(own["old"], own["gradient"], own["slots"], c)
             old, downhill = _vector(own["old"]), _vector(own["gradient"])
             step = old - _vector(new)
             size, steepness = torch.linalg.vector_norm(step), torch.linalg.vector_norm(downhill)

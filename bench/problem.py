@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from bench.networks import Network
 from bench.optim import Optimizer, Parameters
 from datasets.base import Dataset
-from objectives.base import Objective
+from objectives.base import Critic, Objective
 
 Tree: TypeAlias = "dict[str, Any]"
 """Nested dictionaries of tensors."""
@@ -183,14 +183,28 @@ class Problem:
         return updates(step + 1, self.critic_steps) - updates(step, self.critic_steps)
 
 
-def at(draws: Tree, k: int) -> Tree:
-    """The k-th batch of every draw."""
-    return {name: at(value, k) if isinstance(value, dict) else value[k] for name, value in draws.items()}
+def tree_map(tree: Tree, function: Callable[[torch.Tensor], torch.Tensor]) -> Tree:
+    """The tree with every tensor changed."""
+    return {k: tree_map(v, function) if isinstance(v, dict) else function(v) for k, v in tree.items()}
+
+
+def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and what they stand for."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def at(tree: Tree, index: Any) -> Tree:
+    """Of every tensor what is at the index."""
+    return tree_map(tree, lambda tensor: tensor[index])
 
 
 def generator_batch(critic: Tree, generator: Tree) -> Tree:
     """What the generator's step sees: latents and the noise on its samples of its own, else the critic's batch."""
-    batch = {**critic, "latent": generator["latent"]}
+    batch = {**critic, **{name: value for name, value in generator.items() if name != "instance_noise"}}
     if "instance_noise" in generator:
         batch["instance_noise"] = {**critic["instance_noise"], **generator["instance_noise"]}
     return batch
@@ -206,6 +220,24 @@ def seen(p: Problem, state: Tree, batch: Tree, fake: torch.Tensor, scalars: Tree
     return p.packed(real), p.packed(fake)
 
 
+def sharing(critic: Critic, real: torch.Tensor, fake: torch.Tensor) -> Critic:
+    """The critic, which scores the real and the fake samples in one pass when it is first asked for either.
+
+    Half as many products of twice the size are faster, and their gradients need not be added. It is for critics that
+    score each sample on its own.
+    """
+    scores: list[torch.Tensor] = []
+
+    def score(x: torch.Tensor) -> torch.Tensor:
+        if x is not real and x is not fake:
+            return critic(x)
+        if not scores:
+            scores.extend(critic(torch.cat([real, fake])).tensor_split([len(real)]))
+        return scores[0] if x is real else scores[1]
+
+    return score
+
+
 def averaged(average: Parameters, parameters: Parameters, decay: torch.Tensor) -> Parameters:
     """The moving average after one update: ``decay * average + (1 - decay) * parameters``."""
     return {name: mean + (1 - decay).to(mean.dtype) * (parameters[name] - mean) for name, mean in average.items()}
@@ -217,10 +249,11 @@ def cast(scalars: Mapping[str, torch.Tensor], dtype: torch.dtype) -> Parameters:
 
 
 def examine(health: Tree, values: Mapping[int, torch.Tensor | Parameters]) -> Tree:
-    """Note the first site with a value that is not finite, and the step; later ones change nothing."""
+    """The first site with a value that is not finite, and the step; once noted, they stay."""
     site = health["site"]
     for index, value in values.items():
         tensors = list(value.values()) if isinstance(value, dict) else [value]
-        finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all()
-        site = torch.where((site == 0) & ~finite, index, site)
-    return {**health, "site": site, "step": torch.where(site != health["site"], health["now"] + 1, health["step"])}
+        # Zero times a number that is not finite is NaN: fewer passes over memory than torch.isfinite takes.
+        zero = torch.stack([(0 * tensor).sum() for tensor in tensors]).sum()
+        site = torch.where((site == 0) & (zero != 0), index, site)
+    return {"site": site, "step": torch.where(site != health["site"], health["now"] + 1, health["step"])}

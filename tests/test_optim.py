@@ -44,7 +44,8 @@ def test_replicas_with_settings_of_their_own_each_equal_torch(
     update = torch.func.vmap(kind.update)
     for t in range(20):
         gradients = {k: torch.randn(replicas, *s, generator=random, dtype=dtype) for k, s in shapes.items()}
-        mine, state = update(mine, gradients, state, {**scalars, "lr": scalars["lr"] * schedule(t)})
+        c = kind.coefficients({**scalars, "lr": scalars["lr"] * schedule(t)}, torch.tensor(t + 1.0))
+        mine, state = update(mine, gradients, state, {k: value.to(dtype) for k, value in c.items()})
         for r in range(replicas):
             optimizers[r].param_groups[0]["lr"] = settings[r]["lr"] * schedule(t)
             for k, p in zip(shapes, theirs[r], strict=True):
@@ -65,14 +66,16 @@ def test_torch_goes_on_from_a_stored_state_and_gives_it_back(name: str) -> None:
     gradients = torch.randn(6, 4, generator=random, dtype=torch.float64)
     mine = {"weight": torch.randn(4, generator=random, dtype=torch.float64)}
     state = kind.init(mine)
-    for gradient in gradients[:3]:
-        mine, state = kind.update(mine, {"weight": gradient}, state, scalars)
+    for t, gradient in enumerate(gradients[:3], 1):
+        c = kind.coefficients(scalars, torch.tensor(t, dtype=torch.float64))
+        mine, state = kind.update(mine, {"weight": gradient}, state, c)
     p = mine["weight"].clone().requires_grad_()
     optimizer = kind.torch_optimizer([p], vars(instance))
     slots = {theirs: state[ours]["weight"].clone() for ours, theirs in kind.torch_slots.items()}
     optimizer.state[p] = {"step": state["count"]["updates"].to(torch.float32), **slots}
-    for gradient in gradients[3:]:
-        mine, state = kind.update(mine, {"weight": gradient}, state, scalars)
+    for t, gradient in enumerate(gradients[3:], 4):
+        c = kind.coefficients(scalars, torch.tensor(t, dtype=torch.float64))
+        mine, state = kind.update(mine, {"weight": gradient}, state, c)
         p.grad = gradient.clone()
         optimizer.step()
     torch.testing.assert_close(p.detach(), mine["weight"], rtol=1e-13, atol=1e-13)
@@ -98,7 +101,8 @@ def test_optimistic_adam_is_its_formula(fall: float) -> None:
         before = now
         h = {"lr": eta, "beta1": beta1, "beta2": beta2, "eps": eps}
         scalars = {k: torch.tensor(value, dtype=torch.float64) for k, value in h.items()}
-        mine, state = OptimisticAdam.update(mine, {"theta": torch.tensor(g)}, state, scalars)
+        c = OptimisticAdam.coefficients(scalars, torch.tensor(t, dtype=torch.float64))
+        mine, state = OptimisticAdam.update(mine, {"theta": torch.tensor(g)}, state, c)
         np.testing.assert_allclose(mine["theta"].numpy(), theta, rtol=1e-12)
 
 
@@ -110,9 +114,10 @@ def test_optimism_ends_the_cycles_of_a_bilinear_game(name: str, least: float, mo
     scalars = {k: torch.tensor(value, dtype=torch.float64) for k, value in h.items()}
     players = [{"at": torch.ones(1, dtype=torch.float64)} for _ in range(2)]
     states = [kind.init(player) for player in players]
-    for _ in range(2000):
+    for t in range(1, 2001):
         gradients = [{"at": players[1]["at"]}, {"at": -players[0]["at"]}]
-        moved = [kind.update(*each, scalars) for each in zip(players, gradients, states, strict=True)]
+        c = kind.coefficients(scalars, torch.tensor(t, dtype=torch.float64))
+        moved = [kind.update(*each, c) for each in zip(players, gradients, states, strict=True)]
         players, states = [player for player, _ in moved], [state for _, state in moved]
     distance = float(torch.hypot(players[0]["at"], players[1]["at"]))
     assert least < distance < most

@@ -30,12 +30,14 @@ class Network:
     Buffers are tensors that no optimiser touches and no gradient flows into: ``init_buffers(parameters, generator)``
     draws them after the parameters, ``refresh(parameters, buffers)`` gives their values for the next update, and
     ``bind`` finds them beside the parameters: ``bind({**parameters, **buffers})``. Most networks have none.
+    ``mixes`` says that a sample's output depends on the others of its batch, so that two batches may not be joined.
     """
 
     init: Callable[[torch.Generator], Parameters]
     bind: Callable[[Parameters], Callable[[torch.Tensor], torch.Tensor]]
     init_buffers: Callable[[Parameters, torch.Generator], Parameters] = _no_buffers
     refresh: Callable[[Parameters, Parameters], Parameters] = _unchanged
+    mixes: bool = False
 
     def apply(self, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
         """``bind(parameters)(x)``."""

@@ -184,4 +184,4 @@ def stack(stages: Sequence[Stage], std: Callable[[Product], float], precision: P
 
         return apply
 
-    return Network(init, bind)
+    return Network(init, bind, mixes=any(stage.norm == "batch" for stage in stages))

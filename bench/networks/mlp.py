@@ -121,7 +121,10 @@ class Mlp:
                 fresh[f"{layer}.u"], fresh[f"{layer}.v"] = vectors
             return fresh
 
-        return Network(init, bind, init_buffers, refresh) if self.constraint == "spectral" else Network(init, bind)
+        mixes = self.norm == "batch" or self.minibatch_std
+        if self.constraint == "spectral":
+            return Network(init, bind, init_buffers, refresh, mixes=mixes)
+        return Network(init, bind, mixes=mixes)
 
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
         """See ``NetworkSettings.multiplications``; a constraint's own work, the same for any batch, does not count."""
