@@ -1,20 +1,23 @@
 """The choice of how to step a unit's replicas: measured once a machine, device and shape, then remembered.
 
-The plain loop is always among what is measured, so the choice is never slower than it beyond the noise of the
-measurement. Compiling is tried only where it could pay for itself within the run.
+The plain loop is always among what is measured, in rounds that take turns, and another way has to be clearly faster:
+the choice is never slower than the loop beyond the noise of the measurement. What has to be compiled is tried only
+where it could pay for itself within the run.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import platform
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from bench import provenance
+from bench import provenance, timing
 from bench.cache import cache_folder
 from bench.cell import digest
 from bench.engine import Training, Way
@@ -25,7 +28,23 @@ COMPILE_SECONDS = 45.0
 """What a first compilation may take on a slow core; below this much work it is not tried. Measured 7 to 45 s."""
 
 MEASURE_SECONDS = 0.4
-"""How long each way is timed."""
+"""How long each way is timed, in all its turns."""
+
+ROUNDS = 5
+
+CLEARLY = 0.97
+"""Of the loop's time, what another way may take at most to be preferred to it."""
+
+
+def best(seconds: Mapping[Way, float], starts: Mapping[Way, float], steps: int) -> Way:
+    """The way with the least time for so many steps, given the seconds of one and of the start.
+
+    The loop, where it is among them, gives way only to what is clearly faster.
+    """
+    costs = {way: starts.get(way, 0.0) + steps * own for way, own in seconds.items()}
+    if "loop" in costs:
+        costs["loop"] *= CLEARLY
+    return min(costs, key=lambda way: costs[way])
 
 
 def choose(
@@ -48,52 +67,44 @@ def choose(
         say: told once where compiling is not possible here, and why.
     """
     path = cache_folder() / "ways" / f"{digest([_machine(device), shape, len(seeds)], 32)}.json"
-    known = _load(path)
-    before = dict(known)
+    seconds, starts = _load(path)
+    trainings: dict[Way, Training] = {}
 
-    def measure(way: Way) -> None:
-        if f"{way}" not in known:
-            start = time.perf_counter()
-            training = Training(problem, seeds, scalars, way=way, device=device)
-            training.advance(1)
-            known[f"{way} start"] = time.perf_counter() - start
-            known[way] = _seconds_an_iteration(training, device)
+    def measure(*some: Way) -> None:
+        for way in some:
+            if way not in trainings:
+                start = time.perf_counter()
+                training = Training(problem, seeds, scalars, way=way, device=device)
+                timing.seconds_of(training.advance, 1, device)
+                trainings[way], starts[way] = training, time.perf_counter() - start
+        turn = MEASURE_SECONDS / ROUNDS
+        bursts = {way: (trainings[way].advance, timing.burst_of(trainings[way].advance, device, turn)) for way in some}
+        rounds = list(timing.take_turns(bursts, device, rounds=ROUNDS, seconds=math.inf))
+        seconds.update({way: statistics.median(found[way] for found in rounds) for way in some})
+        publish_bytes(json.dumps({"seconds": seconds, "starts": starts}).encode(), path)
 
-    measure("loop")
-    measure("vmap")
-    if min(known["loop"], known["vmap"]) * steps > COMPILE_SECONDS and "compiled" not in known:
-        reason = _cannot_compile(device)
+    if not {"loop", "vmap"} <= seconds.keys():
+        measure("loop", "vmap")
+    with_compiler: tuple[Way, ...] = ("compiled",) if device == "cpu" else ("compiled", "cuda_graph")
+    for way in with_compiler:
+        rival = best(seconds, {}, steps)
+        if way in seconds or seconds[rival] * steps <= COMPILE_SECONDS:
+            continue
+        reason = cannot_compile(device)
         if reason is None:
             try:
-                measure("compiled")
+                measure(rival, way)
             except Exception as error:  # the compiler's own errors have no common class; none may cost a run
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 torch._dynamo.reset()
         if reason is not None:
             say(f"not compiling, which would be faster: {reason}")
-    if known != before:
-        publish_bytes(json.dumps(known).encode(), path)
-    costs: dict[Way, float] = {"loop": known["loop"] * steps, "vmap": known["vmap"] * steps}
-    if "compiled" in known:
-        costs["compiled"] = known["compiled"] * steps + known["compiled start"]
-    return min(costs, key=lambda way: costs[way])
+            break
+    return best(seconds, {way: starts[way] for way in with_compiler if way in starts}, steps)
 
 
-def _seconds_an_iteration(training: Training, device: str) -> float:
-    """The least over short bursts, since whatever else the machine does only adds."""
-    best, spent, burst = float("inf"), 0.0, 1
-    while spent < MEASURE_SECONDS:
-        start = time.perf_counter()
-        training.advance(burst)
-        if device != "cpu":
-            torch.cuda.synchronize()
-        taken = time.perf_counter() - start
-        best, spent = min(best, taken / burst), spent + taken
-        burst = max(1, min(64, round(MEASURE_SECONDS / 8 / (taken / burst))))
-    return best
-
-
-def _cannot_compile(device: str) -> str | None:
+def cannot_compile(device: str) -> str | None:
+    """Why nothing can be compiled here, where that is so."""
     if device != "cpu":
         return None
     from torch._inductor.cpp_builder import get_cpp_compiler
@@ -111,9 +122,10 @@ def _machine(device: str) -> list[str]:
     return [platform.node(), name, torch.__version__]
 
 
-def _load(path: Path) -> dict[str, float]:
+def _load(path: Path) -> tuple[dict[Way, float], dict[Way, float]]:
+    """Seconds of a step and of the start, by way."""
     try:
-        stored: dict[str, float] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return stored
+        stored = json.loads(path.read_text())
+        return stored["seconds"], stored["starts"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}, {}
