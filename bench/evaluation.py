@@ -9,14 +9,23 @@ from typing import Any, get_args
 
 from safetensors.numpy import load_file
 
+from bench.cache import content_digest
 from bench.metrics import Array, Modes, Space, Truth, as_floor, compute_all
 from bench.records import publish_bytes
+
+SECONDS = "_seconds"
+"""What follows a metric's name in the column of the wall time that it took."""
+TRUTH = ("means", "std", "weights", "classes", "training")
+"""What a file of real samples holds without an axis of replicas."""
 
 
 def evaluate(
     samples: Path, key: str, real: Path, names: Sequence[str], settings: Mapping[str, Any], result: Path
 ) -> list[dict[str, float]]:
     """Metrics of every replica's points against its own reference; they are written to ``result`` and given back.
+
+    Beside them stands what each took, ``<metric>_seconds``, and their sum ``metric_seconds``: wall time, which whatever
+    else runs on the machine lengthens. What was found of the real samples before, as the floors, is not in it.
 
     Args:
         samples: file with the points [R, N, *E] under ``key``, and under ``<key>_<space>`` in other spaces; a replica
@@ -30,16 +39,38 @@ def evaluate(
     if result.exists():
         return _read(result)
     found, known = load_file(samples), load_file(real)
-    modes = Modes(known["means"], float(known["std"]), known["weights"]) if "means" in known else None
-    training = known["training"].reshape(len(known["training"]), -1) if "training" in known else None
-    truth = Truth(modes=modes, classes=known.get("classes"), training=training)
-    points, reference = spaces(found, key), spaces(known, "reference")
+    truth, points, reference = _truth(known), spaces(found, key), spaces(known, "reference")
     measured = []
     for r in range(len(reference["data"])):
-        own = compute_all(names, _of(points, r), _of(reference, r), truth, settings)
-        measured.append({**own.values, "metric_seconds": sum(own.seconds.values())})
+        values, seconds = compute_all(names, _of(points, r), _of(reference, r), truth, settings)
+        taken = {f"{name}{SECONDS}": wall for name, wall in seconds.items()}
+        measured.append({**values, **taken, f"metric{SECONDS}": sum(seconds.values())})
     publish_bytes(json.dumps(measured).encode(), result)
     return measured
+
+
+def evaluate_floor(
+    real: Path, names: Sequence[str], settings: Mapping[str, Any], versions: Mapping[str, Any], shared: Path
+) -> list[dict[str, float]]:
+    """The same metrics of every replica's fresh real samples, as floor columns.
+
+    Replicas of one seed have the same floor, whatever trains: it is kept in ``shared`` by a digest of the samples and
+    of all else that decides it, among that the ``versions`` of the metrics. Two processes that miss it at once both
+    compute it, and either may write it.
+    """
+    known = load_file(real)
+    truth, fresh, reference = _truth(known), spaces(known, "fresh"), spaces(known, "reference")
+    common = {name: known[name] for name in TRUTH if name in known}
+    floors = []
+    for r in range(len(reference["data"])):
+        own, against = _of(fresh, r), _of(reference, r)
+        arrays = {**common, **_named("fresh", own), **_named("reference", against)}
+        path = shared / f"floor-{content_digest(arrays, [list(names), dict(settings), dict(versions)])}.json"
+        if not path.exists():
+            values = compute_all(names, own, against, truth, settings).values
+            publish_bytes(json.dumps([as_floor(values)]).encode(), path)
+        floors += _read(path)
+    return floors
 
 
 def spaces(arrays: Mapping[str, Array], key: str) -> dict[str, Array]:
@@ -48,16 +79,24 @@ def spaces(arrays: Mapping[str, Array], key: str) -> dict[str, Array]:
     return {space: arrays[name] for space, name in named.items() if name in arrays}
 
 
+def largest_solve(evaluate: Mapping[str, Any]) -> int:
+    """How many samples the largest earth mover's distance is of that the settings of an evaluation ask for."""
+    asked = max(int(evaluate.get(name, 0)) for name in ("emd_n", "emd_features_n"))
+    return min(asked, int(evaluate.get("n", asked)))
+
+
+def _truth(known: Mapping[str, Array]) -> Truth:
+    modes = Modes(known["means"], float(known["std"]), known["weights"]) if "means" in known else None
+    training = known["training"].reshape(len(known["training"]), -1) if "training" in known else None
+    return Truth(modes=modes, classes=known.get("classes"), training=training)
+
+
 def _of(points: Mapping[str, Array], replica: int) -> dict[str, Array]:
     return {space: array[replica] for space, array in points.items()}
 
 
-def evaluate_floor(
-    real: Path, names: Sequence[str], settings: Mapping[str, Any], result: Path
-) -> list[dict[str, float]]:
-    """The same metrics of fresh real samples, as floor columns."""
-    rows = evaluate(real, "fresh", real, names, settings, result)
-    return [as_floor({name: value for name, value in row.items() if name != "metric_seconds"}) for row in rows]
+def _named(key: str, points: Mapping[str, Array]) -> dict[str, Array]:
+    return {f"{key}_{space}": array for space, array in points.items()}
 
 
 def _read(path: Path) -> list[dict[str, float]]:

@@ -27,6 +27,7 @@ from typing import Any
 
 from bench import records, sources
 from bench.errors import UserError, first_line
+from bench.evaluation import SECONDS
 from bench.metrics import FLOOR, METRICS, Metric, all_columns
 from bench.sources import DATASET, KINDS, OBJECTIVE, Kind
 from datasets.presets import PRESETS
@@ -252,10 +253,12 @@ def _clash(metric: Metric) -> str | None:
     columns = {*all_columns(), *ROW, *KEYS}
     blocks: list[Any] = [Evaluate, *(other.settings for other in METRICS.values())]
     fields = {field.name for block in blocks for field in dataclasses.fields(block)}
+    if f"{metric.name}{SECONDS}" in columns:
+        return f"rows have a column {metric.name + SECONDS!r} already; choose another name"
     for name in metric.columns:
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             return f"{_shown(name)} cannot be a column: one word of a-z, 0-9 and _"
-        if name in columns or name.endswith(FLOOR):
+        if name in columns or name.endswith((FLOOR, SECONDS)):
             return f"there is, or will be, a column {name!r} of something else; choose another word"
     for field in dataclasses.fields(metric.settings):
         if field.name in fields:

@@ -15,8 +15,8 @@ import psutil
 
 from bench import ROOT, records
 
-TIMES = ["wall_seconds", "cpu_seconds", "replica_steps_per_second", "metric_seconds"]
-"""Columns that differ between equal commands."""
+TIMES = ("_seconds", "_per_second")
+"""How columns end that differ between equal commands."""
 
 TINY = """\
 seeds: 2
@@ -67,7 +67,8 @@ def frame_of(folder: Path) -> pd.DataFrame:
     """All rows of a results folder without the columns that time changes, in one order."""
     frame, errors = records.load(folder)
     assert not errors, errors
-    ordered = frame.drop(columns=TIMES).sort_values(["run_id", "step"]).reset_index(drop=True)
+    frame = frame.loc[:, ~frame.columns.str.endswith(TIMES)]
+    ordered = frame.sort_values(["run_id", "step"]).reset_index(drop=True)
     return ordered[sorted(ordered.columns)]
 
 

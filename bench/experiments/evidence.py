@@ -17,12 +17,14 @@ import numpy as np
 import torch
 
 from bench import inception, judge, seeding
+from bench.cache import content_digest
 from bench.cell import Settings
+from bench.evaluation import TRUTH
 from bench.metrics import METRICS, Metric, Modes
 from bench.records import publish_bytes
 from bench.rotation import Occupied, occupied, occupied_classes, visits
 from bench.settings import SettingError, build, check_block
-from bench.sources import metric_version
+from bench.sources import DATASET, code_digest, metric_version
 from datasets import DATASETS
 from datasets.base import Dataset, Images, LabelledImages, Mixture, OnManifold, Part
 
@@ -35,8 +37,6 @@ CHUNK = 500
 """Images are generated so many at a time; with batch norm in the generator this is the batch that it sees."""
 MOST_TRAINING = 60_000
 """Of a larger part for training metrics are told nothing: it would not fit beside each evaluation."""
-TRUTH = ("means", "std", "weights", "classes", "training")
-"""What a file of real samples holds without an axis of replicas."""
 SHEET = 64
 STRIP = 8
 """Images that are kept of a run for pictures: at the end, and at every observation."""
@@ -152,8 +152,11 @@ class Evidence(ABC):
     """How many of them the critic is asked about."""
 
     @abstractmethod
-    def real(self) -> dict[str, torch.Tensor]:
-        """What the file of real samples holds: ``reference`` to compare with, ``fresh`` for the floor, the truth."""
+    def real(self, shared: Path) -> dict[str, torch.Tensor]:
+        """What the file of real samples holds: ``reference`` to compare with, ``fresh`` for the floor, the truth.
+
+        What takes long, and is the same for all units with these seeds, is left in the folder ``shared`` for the next.
+        """
 
     @abstractmethod
     def of(self, generate: Generate, latents: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -191,7 +194,7 @@ class _OfPoints(Evidence):
         self._dataset, self._seeds = dataset, seeds
         self.latents, self.probed, self.facts = n, n, {}
 
-    def real(self) -> dict[str, torch.Tensor]:
+    def real(self, shared: Path) -> dict[str, torch.Tensor]:
         dataset, n = self._dataset, self.latents
         draws: dict[str, list[torch.Tensor]] = {"reference": [], "fresh": []}
         for seed in self._seeds:
@@ -254,19 +257,33 @@ class _OfImages(Evidence):
             self._judge = found = judge.judge_of(dataset, say, device)
             self.facts |= {"judge": found.digest, "judge_of": found.of}
             self.facts |= {"judge_accuracy": found.accuracy, "judge_n": found.n}
+        code, asked = code_digest(DATASET, settings["dataset"]["name"]), [self._measured, self._inception]
+        self._told_by = [settings["dataset"], code, versions(settings), asked, self.facts, device, torch.__version__]
+        """What decides, beside the images, what is told of them."""
 
-    def real(self) -> dict[str, torch.Tensor]:
-        dataset, n = self._dataset, self._most["data"]
-        sources = [seeding.generator(seed, "reference") for seed in self._seeds]
-        pairs = torch.stack([dataset.distinct("evaluation", 2 * n, source) for source in sources])
-        found = {**self._named("reference", pairs[:, :n]), **self._named("fresh", pairs[:, n:])}
-        if isinstance(dataset, LabelledImages):
-            # Classes are counted over more samples than a finite set has images: over draws with replacement.
-            draws = (dataset.sample_part("evaluation", self._most["classes"], source) for source in sources)
-            found["fresh_classes"] = torch.cat([self._look(own[None])["classes"] for own in draws])
-            found["classes"] = dataset.class_weights()
-        training = _training(dataset)
+    def real(self, shared: Path) -> dict[str, torch.Tensor]:
+        of_seeds = [self._real(seed, shared) for seed in self._seeds]
+        found = {name: torch.stack([own[name] for own in of_seeds]) for name in of_seeds[0]}
+        if isinstance(self._dataset, LabelledImages):
+            found["classes"] = self._dataset.class_weights()
+        training = _training(self._dataset)
         return found if training is None else {**found, "training": training}
+
+    def _real(self, seed: int, shared: Path) -> dict[str, torch.Tensor]:
+        """The real samples of one seed, and what is told of them."""
+        dataset, n = self._dataset, self._most["data"]
+        source = seeding.generator(seed, "reference")
+        pair = dataset.distinct("evaluation", 2 * n, source)
+        images = {"reference": pair[:n], "fresh": pair[n:]}
+        # Classes are counted over more samples than a finite set has images: over draws with replacement.
+        labelled = isinstance(dataset, LabelledImages)
+        many = dataset.sample_part("evaluation", self._most["classes"], source) if labelled else pair[:0]
+        drawn = {name: own.numpy() for name, own in {**images, "many": many}.items()}
+        path = shared / f"real-{content_digest(drawn, self._told_by)}.safetensors"
+        if not path.exists():
+            told = {key: value for name, own in images.items() for key, value in self._told_of(name, own).items()}
+            store(path, told | ({"fresh_classes": self._look(many[None])["classes"][0]} if labelled else {}))
+        return {**images, **load(path)}
 
     def of(self, generate: Generate, latents: torch.Tensor) -> dict[str, torch.Tensor]:
         told: list[dict[str, torch.Tensor]] = []
@@ -278,8 +295,10 @@ class _OfImages(Evidence):
         images = joined.pop("data")
         return {"fake": images, **_prefixed("fake", {**joined, **self._measure(images)})}
 
-    def _named(self, name: str, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {name: images, **_prefixed(name, {**self._look(images), **self._measure(images)})}
+    def _told_of(self, name: str, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What is told of one seed's images [N, *E] in other spaces [N, ...]."""
+        told = _prefixed(name, {**self._look(images[None]), **self._measure(images[None])})
+        return {key: values[0] for key, values in told.items()}
 
     def _look(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the judge says of images [R, n, *E]."""

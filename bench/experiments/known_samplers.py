@@ -17,6 +17,7 @@ import torch
 from pydantic import Field
 
 from bench import evaluation, seeding
+from bench.cache import shared_folder
 from bench.cell import Settings, Unit, canonical
 from bench.experiments import evidence
 from bench.experiments.base import Context, Result, check_keys, identity_row
@@ -117,7 +118,8 @@ class KnownSamplers:
         sampler, dataset = build(settings["sampler"], SAMPLERS), build(settings["dataset"], DATASETS)
         told = evidence.gather(settings, seeds, context.device, context.say)
         real, drawn = context.work / "real.safetensors", context.work / "drawn.safetensors"
-        evidence.store(real, told.real())
+        shared = shared_folder(context.work)
+        evidence.store(real, told.real(shared))
         sources = [seeding.generator(seed, "evaluation") for seed in seeds]
         samples = torch.stack([sampler.draw(dataset, told.latents, source) for source in sources])
         evidence.store(drawn, told.of(lambda some: some, samples))
@@ -126,7 +128,8 @@ class KnownSamplers:
         rows = context.evaluator.submit(
             evaluation.evaluate, drawn, "fake", real, names, own, context.work / "metrics.json"
         )
-        floors = context.evaluator.submit(evaluation.evaluate_floor, real, names, own, context.work / "floor.json")
+        versions = evidence.versions(settings)
+        floors = context.evaluator.submit(evaluation.evaluate_floor, real, names, own, versions, shared)
         fake, truth = evidence.load(drawn), evidence.load(real)
         results = []
         for r, (run, values, floor) in enumerate(zip(unit.runs, rows.result(), floors.result(), strict=True)):

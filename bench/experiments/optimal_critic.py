@@ -41,7 +41,7 @@ class Probe:
     """
 
     n: Annotated[int, Field(ge=2, le=10**5)] = 2048
-    emd_n: Annotated[int, Field(ge=1, le=5000)] = 1000
+    emd_n: Annotated[int, Field(ge=1, le=10**6)] = 1000
     surface: Annotated[int, Field(ge=2, le=200)] = 61
     margin: Annotated[float, Field(ge=0, le=10)] = 0.1
 

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 
 from bench import evaluation, probes, seeding, training_settings
+from bench.cache import shared_folder
 from bench.cell import Run, Settings, Unit
 from bench.experiments import evidence
 from bench.experiments.base import Context, Result, Row, check_keys, identity_row, skipped
@@ -78,7 +79,7 @@ class _Judged:
     """One unit's training, from wherever an earlier try left it to the rows of its runs."""
 
     def __init__(self, unit: Unit, context: Context) -> None:
-        self.unit, self.context = unit, context
+        self.unit, self.context, self.shared = unit, context, shared_folder(context.work)
         self.settings = unit.runs[0].cell.settings
         self.problem = training_settings.make_problem(self.settings)
         self.seeds = [run.seed for run in unit.runs]
@@ -99,7 +100,7 @@ class _Judged:
         marks = schedule(self.settings["evaluate"], self.settings["steps"])
         floor = self.context.evaluator.submit(
             evaluation.evaluate_floor,
-            self._path("real"), self.metrics, self.judging, self.context.work / "floor.json",
+            self._path("real"), self.metrics, self.judging, evidence.versions(self.settings), self.shared,
         )  # fmt: skip
         judged = {step: self._judge(step) for step in marks if self._path(str(step)).exists()}
         for mark in marks:
@@ -107,6 +108,9 @@ class _Judged:
                 self.session.train_until(mark)
                 self._observe(mark, latents)
                 judged[mark] = self._judge(mark)
+            for future in (floor, *judged.values()):
+                if future.done():
+                    future.result()  # what cannot be judged, for want of memory or else, is not trained to the end
             if all(self.training.diverged()):
                 break
         return self._results(judged, floor)
@@ -114,7 +118,7 @@ class _Judged:
     def _draw_evaluation(self) -> torch.Tensor:
         """Latents [R, N, Z], the same at every observation; the real samples to compare with are left in a file."""
         if not self._path("real").exists():
-            evidence.store(self._path("real"), self.evidence.real())
+            evidence.store(self._path("real"), self.evidence.real(self.shared))
         n, latent = self.evidence.latents, self.problem.latent
         return torch.stack([latent.sample(n, seeding.generator(seed, "evaluation")) for seed in self.seeds])
 

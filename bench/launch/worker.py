@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import plugins, records
+from bench.cache import cache_folder
 from bench.cell import Run, Unit
 from bench.engine import Way
 from bench.errors import first_line
@@ -72,6 +73,8 @@ def serve(line: Connection, orders: Orders, index: int) -> None:
     beside.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver says what to do
     _log_to(orders.folder / LOGS / f"worker-{index}.log")
+    # What is compiled is kept for all workers and all later runs, in a folder that nobody else writes to.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     import torch
 
     torch.set_num_threads(1)

@@ -5,14 +5,20 @@ Shape letters: N generated samples, M reference samples, D numbers in an event, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from functools import wraps
+from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 FLOOR = "_floor"
 """What follows a column's name where the samples are real ones too, fresh and as many: the value without any error."""
@@ -104,3 +110,34 @@ class Metric:
     def of_images(self) -> bool:
         """Whether only images have what it looks at."""
         return self.space != "data" or self.needs in ("classes", "training")
+
+
+REMEMBERED = 256
+"""Results that are kept of a function: as many as a unit has replicas, at most."""
+
+
+def remembered(compute: Callable[[*Ts], T]) -> Callable[[*Ts], T]:
+    """The function, computed once for each content of its arguments, arrays and plain values: for the real side.
+
+    Every observation asks again what a metric makes of the real samples alone, and so does every cell with the same
+    data set and seeds. Of the arguments only a digest is kept; what is given back is shared, and not to be changed.
+    """
+    kept: OrderedDict[tuple[Hashable, ...], T] = OrderedDict()
+
+    @wraps(compute)
+    def again(*arguments: *Ts) -> T:
+        key = tuple(map(_content, arguments))
+        if key not in kept:
+            kept[key] = compute(*arguments)
+        kept.move_to_end(key)
+        if len(kept) > REMEMBERED:
+            kept.popitem(last=False)
+        return kept[key]
+
+    return again
+
+
+def _content(value: Any) -> Hashable:
+    if not isinstance(value, np.ndarray):
+        return value  # type: ignore[no-any-return]
+    return value.dtype.str, value.shape, hashlib.sha256(np.ascontiguousarray(value).data).digest()

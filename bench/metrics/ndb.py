@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from bench.metrics.base import Array, Column, Metric, Truth
+from bench.metrics.base import Array, Column, Metric, Truth, remembered
 
 SIGNIFICANCE = 0.05
 """Of the test of each bin: about so many of them differ by chance alone."""
@@ -58,10 +59,9 @@ def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -
     assert truth.training is not None
     if not np.isfinite(points).all():
         return dict.fromkeys(COLUMNS, np.nan)
-    training = np.asarray(truth.training, dtype=np.float64)
-    t, n = len(training), len(points)
-    centres = _centres(training.tobytes(), training.shape[1], settings.ndb_bins)
-    p, q = _shares(training, centres), _shares(points, centres)
+    t, n = len(truth.training), len(points)
+    centres, p = _bins(truth.training, settings.ndb_bins)
+    q = _shares(points, centres)
     pooled = (t * p + n * q) / (t + n)
     # Not divided by the variance, which is 0 where one bin has everything.
     different = (p - q) ** 2 > ndtri(1 - SIGNIFICANCE / 2) ** 2 * pooled * (1 - pooled) * (1 / t + 1 / n)
@@ -72,21 +72,18 @@ def compute(points: Array, reference: Array, truth: Truth, settings: Settings) -
     }
 
 
-@lru_cache(maxsize=1)
-def _centres(content: bytes, width: int, most: int) -> Array:
-    """Centres [K, D] of the bins of training images with that content [T, D], D the width.
-
-    Every replica and observation of a run asks for the same ones, and finding them is the dear part.
-    """
+@remembered
+def _bins(images: npt.NDArray[np.floating[Any]], most: int) -> tuple[Array, Array]:
+    """Of training images [T, D] the centres of their bins [K, D], and the share of the images in each [K]."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    training = np.frombuffer(content).reshape(-1, width)
+    training = np.asarray(images, dtype=np.float64)
     bins = max(1, min(most, len(training) // PER_BIN, len(np.unique(training, axis=0))))
     with threadpool_limits(1):  # sums over several threads come out in any order
         fit = KMeans(bins, n_init=1, max_iter=100, random_state=0).fit(training)
     centres: Array = fit.cluster_centers_
-    return centres
+    return centres, _shares(training, centres)
 
 
 def _shares(samples: Array, centres: Array) -> Array:

@@ -13,6 +13,7 @@ from at_work import after, context, told
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
+from bench import judge
 from bench.cell import Run, Unit
 from bench.experiments import EXPERIMENTS, Result, Stopped, evidence, make_cell
 from bench.metrics import METRICS
@@ -89,16 +90,17 @@ def test_a_stopped_training_on_images_goes_on_bit_for_bit(trained: list[Result],
         except Stopped:
             stops += 1
     assert stops > 0
-    times = {"metric_seconds", "replica_steps_per_second"}
-    parts = [[{k: v for k, v in row.items() if k not in times} for row in rows] for rows in told(resumed)]
-    whole = [[{k: v for k, v in row.items() if k not in times} for row in rows] for rows in told(trained)]
+    parts, whole = (
+        [[{k: v for k, v in row.items() if not k.endswith(("_seconds", "_per_second"))} for row in rows] for rows in of]
+        for of in (told(resumed), told(trained))
+    )
     np.testing.assert_equal(parts, whole)
     np.testing.assert_equal([dict(result.samples) for result in resumed], [dict(result.samples) for result in trained])
 
 
-def test_real_images_are_of_the_evaluation_part_and_none_is_on_both_sides() -> None:
+def test_real_images_are_of_the_evaluation_part_and_none_is_on_both_sides(tmp_path: Path) -> None:
     settings = EXPERIMENTS["train"].resolve(TRAINED)
-    real = evidence.gather(settings, [0, 1], "cpu", lambda words: None).real()
+    real = evidence.gather(settings, [0, 1], "cpu", lambda words: None).real(tmp_path)
     held_out = {image.tobytes() for image in Digits().labelled_part("evaluation")[0].numpy()}
     for seed in (0, 1):
         reference, fresh = ({image.tobytes() for image in real[name][seed].numpy()} for name in ("reference", "fresh"))
@@ -181,3 +183,28 @@ def test_classes_are_occupied_by_the_mass_rule() -> None:
     assert [row["modes_visited"] for row in visits([now, later])] == [2, 3]
     judged[4] = np.nan
     assert not occupied_classes(judged, weights).any()
+
+
+def test_real_images_are_looked_at_once_for_all_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, look = [], judge.Judge.look
+    monkeypatch.setattr(judge.Judge, "look", lambda self, images: seen.append(len(images)) or look(self, images))
+
+    def real(seeds: list[int], **other: Any) -> dict[str, torch.Tensor]:
+        settings = EXPERIMENTS["train"].resolve({**TRAINED, **other})
+        seen.clear()
+        return evidence.gather(settings, seeds, "cpu", lambda words: None).real(tmp_path)
+
+    first = real([0, 1, 0])
+    assert sum(seen) == 2 * (70 + 70 + 150)
+    second = real([1, 2], objective="minimax")
+    assert sum(seen) == 70 + 70 + 150
+    assert first.keys() == second.keys()
+    for name in first.keys() - {"classes", "training"}:
+        assert torch.equal(first[name][0], first[name][2])
+        assert torch.equal(first[name][1], second[name][0])
+    assert real([1], evaluate={**TRAINED["evaluate"], "class_n": 151})["fresh_classes"].shape == (1, 151, 2)
+    monkeypatch.undo()
+    settings = EXPERIMENTS["train"].resolve(TRAINED)
+    features = judge.judge_of(Digits(), lambda words: None).look(second["fresh"][1]).features
+    torch.testing.assert_close(second["fresh_features"][1], features)
+    assert EXPERIMENTS["train"].sources(settings)["metrics"]["judge"] == judge.VERSION

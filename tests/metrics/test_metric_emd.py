@@ -156,14 +156,36 @@ def test_impossible_settings_are_refused(settings):
         Settings(**settings)
 
 
-def test_a_solve_does_not_load_torch():
+def test_a_solve_that_does_not_fit_is_refused_before_it_takes_anything(monkeypatch, rng):
+    x, y = rng.normal(size=(200, 2)), rng.normal(size=(300, 2))
+    fitting = earth_movers_distance(x, y, norm="euclidean")
+    monkeypatch.setattr(emd, "available", lambda: emd.memory(200, 300))
+    assert earth_movers_distance(x, y, norm="euclidean") == fitting
+    monkeypatch.setattr(emd, "available", lambda: emd.memory(200, 300) - 1)
+    monkeypatch.setattr("scipy.spatial.distance.cdist", None)
+    with pytest.raises(MemoryError, match=r"an EMD of 300 samples takes up to 0.0029 GB, and 0.0029 GB are free"):
+        earth_movers_distance(x, y, norm="euclidean")
+    monkeypatch.undo()
+    monkeypatch.setattr(emd, "available", lambda: None)
+    assert earth_movers_distance(x, y, norm="euclidean") == fitting
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from Linux's files")
+def test_a_solve_takes_the_memory_that_is_stated_and_does_not_load_torch():
     code = """
 import sys
+from pathlib import Path
 import bench.metrics, numpy
 heavy = {"scipy", "ot", "pandas", "sklearn"} & sys.modules.keys()
 assert not heavy, heavy
 spaces = {"data": numpy.eye(3)}
 assert bench.metrics.compute_all(["emd"], spaces, spaces, bench.metrics.Truth(), {}).values == {"emd": 0, "emd_n": 3}
+peak = lambda: 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+x, y = numpy.random.default_rng(0).normal(size=(2, 1400, 2))
+before = peak()
+bench.metrics.emd.earth_movers_distance(x, y, norm="euclidean")
+print((peak() - before) / bench.metrics.emd.memory(1400))
 assert "torch" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    told = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True).stdout
+    assert 0.8 < float(told) <= 1

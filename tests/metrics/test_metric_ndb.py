@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency
+from sklearn import cluster
+from sklearn.cluster import KMeans
 
-from bench.metrics import Truth, ndb
+from bench.metrics import Truth
 from bench.metrics.ndb import COLUMNS, Settings, compute
 
 
@@ -61,16 +63,16 @@ def test_no_more_bins_than_the_training_images_fill(rng):
     assert measure(one, np.zeros((50, 2))) == measure(one, one[:3]) == {"ndb_share": 0, "ndb_js": 0}
 
 
-def test_bins_are_found_once_for_each_content(rng):
+def test_bins_are_found_once_for_each_content(rng, monkeypatch):
     first, second, points = rng.normal(size=(3, 200, 3))
-    ndb._centres.cache_clear()
+    asked = []
+    monkeypatch.setattr(cluster, "KMeans", lambda *given, **named: asked.append(given) or KMeans(*given, **named))
     values = measure(points, first)
     assert measure(points, first.copy()) == values
-    assert ndb._centres.cache_info().misses == 1
-    other = measure(points, second)
-    assert other != values
-    assert measure(points, first) == values  # fitted anew, since only the last is kept
-    assert ndb._centres.cache_info().misses == 3
+    assert len(asked) == 1
+    assert measure(points, second) != values
+    assert measure(points, first) == values
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
