@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import textwrap
 import traceback
@@ -81,17 +82,18 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add("run", _run, "train what is missing of a grid, then write tables, figures and the page")
     run.add_argument("--grid", required=True, type=Path, metavar="FILE", help="the grid file")
-    run.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/<grid name>)")
-    run.add_argument("--set", action="append", default=[], metavar="key=value", dest="overrides",
-                     help="set something in the grid, as in --set evaluate.emd_n=500; may be repeated")  # fmt: skip
+    _add_launch(run, "evaluate.emd_n=500")
     run.add_argument("--seeds", type=int, metavar="N", help="how many seeds, in place of the grid's")
-    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (default: auto)")
     run.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core, or one for a GPU)")
-    run.add_argument("--way", choices=("auto", "loop", "vmap", "compiled"), default="auto",
+    run.add_argument("--way", choices=("auto", "loop", "vmap", "compiled", "cuda_graph"), default="auto",
                      help="how replicas are stepped (default: auto, the fastest by measurement)")  # fmt: skip
-    run.add_argument("--dry-run", action="store_true", help="print the plan and its cost, and do nothing")
-    run.add_argument("--force", action="store_true", help="train again what has a record")
     run.add_argument("--retry", choices=("failed",), help="train again the runs that failed")
+
+    throughput = add("throughput", _throughput, "time training steps by every way, the plain loop beside them")
+    throughput.add_argument("--grid", type=Path, default=ROOT / "grids" / "throughput.yaml", metavar="FILE",
+                            help="the grid file (default: grids/throughput.yaml)")  # fmt: skip
+    _add_launch(throughput, "rounds=5")
+    throughput.add_argument("--json", action="store_true", help="print the rows, and nothing else, as JSON")
 
     report = add("report", _report, "rebuild tables, figures and the page from the records alone")
     report.add_argument("folder", type=Path, metavar="DIR", help="results folder")
@@ -103,6 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", _check, "validate a grid file without running it, or test what a plug-in file brings")
     check.add_argument("file", type=Path, metavar="FILE", help="a grid file (.yaml) or a plug-in file (.py)")
     return parser
+
+
+def _add_launch(command: argparse.ArgumentParser, override: str) -> None:
+    """The flags of commands that do what is missing of a grid, with something that one would set."""
+    command.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/<grid name>)")
+    command.add_argument("--set", action="append", default=[], metavar="key=value", dest="overrides",
+                         help=f"set something in the grid, as in --set {override}; may be repeated")  # fmt: skip
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (default: auto)")
+    command.add_argument("--dry-run", action="store_true", help="print the plan and its cost, and do nothing")
+    command.add_argument("--force", action="store_true", help="do again what has a record")
 
 
 def _check_flags(words: Sequence[str]) -> None:
@@ -153,6 +165,32 @@ def _run(arguments: argparse.Namespace) -> int:
         plugins=plugins,
     )
     return run(grid, options)
+
+
+def _throughput(arguments: argparse.Namespace) -> int:
+    from bench import records
+    from bench.grid import load_grid
+    from bench.launch.run import Options, run
+
+    plugins = _plugins(arguments)
+    grid = load_grid(arguments.grid, arguments.overrides)
+    for cell in grid.cells:
+        if cell.experiment != "throughput":
+            raise UserError(f"{arguments.grid}: asks for {cell.experiment}, not throughput; `run` does such a grid")
+    options = Options(
+        folder=arguments.out or Path("results") / grid.name,
+        device=arguments.device,
+        dry=arguments.dry_run,
+        force=arguments.force,
+        plugins=plugins,
+    )
+    if not arguments.json:
+        return run(grid, options)
+    with contextlib.redirect_stdout(sys.stderr):
+        code = run(grid, options)
+    frame, _ = records.load(options.folder, {run.id for run in grid.runs()})
+    print(frame.to_json(orient="records", indent=1, double_precision=15))
+    return code
 
 
 def _report(arguments: argparse.Namespace) -> int:

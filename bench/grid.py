@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Any
 from bench import yaml_file
 from bench.cell import Cell, Run, canonical
 from bench.errors import UserError, nearest
-from bench.product import MOST_RUNS, Named, check_lists, check_size, dotted, expand, samples
+from bench.product import MOST_RUNS, UNDRAWN, Named, check_lists, check_size, dotted, expand, samples
 from bench.published import Published, read_published
 from bench.search import Draw, Search, draws, read_draws
-from bench.settings import SettingError, build, check_block
+from bench.settings import SettingError, build, check_block, remembering
 from bench.yaml_file import Block, Items, shown
 
 if TYPE_CHECKING:
@@ -111,17 +111,11 @@ def load_grid(path: Path, overrides: Sequence[str] = (), seeds: int | None = Non
     search = _search(whole, [settings for _, settings in parts], strict=not searched)
     size = check_size([settings for _, settings in parts], len(chosen), search, whole)
     extremes = [(experiment, point) for experiment, settings in parts for point in samples(settings)]
-    for experiment, point in extremes if search or 2 * len(extremes) < size else []:
-        _cell(experiment, point)
-    cells: dict[str, tuple[Cell, Named]] = {}
-    for experiment, settings in parts:
-        for named in expand(settings, search):
-            cell = _cell(experiment, named.values)
-            if cell.id not in cells:
-                cells[cell.id] = cell, named
-            elif not overrides and cells[cell.id][1].origin == named.origin:
-                raise UserError(_twice(cells[cell.id][1].point, named.point))
-    expanded = tuple(cell for cell, _ in cells.values())
+    with remembering():
+        for experiment, point in extremes if search or 2 * len(extremes) < size else []:
+            _cell(experiment, point)
+        cells, drawn = _cells(parts, search, strict=not overrides)
+    expanded = tuple(cells.values())
     published: tuple[Published, ...] = ()
     if "published" in whole:
         published = read_published(whole["published"], whole.marks["published"], expanded, strict=not overrides)
@@ -134,7 +128,7 @@ def load_grid(path: Path, overrides: Sequence[str] = (), seeds: int | None = Non
         cells=expanded,
         seeds=chosen,
         search=search,
-        draws={name: named.index for name, (_, named) in cells.items() if named.index is not None},
+        draws={name: named.index for name, named in drawn.items() if named.index is not None},
         published=published,
     )
 
@@ -304,6 +298,34 @@ def _search(block: Block, parts: Sequence[Block], strict: bool) -> Search | None
 
 
 # Of cells
+
+
+def _cells(
+    parts: Sequence[tuple[Experiment, Block]], search: Search | None, strict: bool
+) -> tuple[dict[str, Cell], dict[str, Named]]:
+    """The cells by id, and those with draws as the file names them; if ``strict``, none may be named twice."""
+    cells: dict[str, Cell] = {}
+    drawn: dict[str, Named] = {}
+    for experiment, settings in parts:
+        for named in expand(settings, search):
+            cell = _cell(experiment, named.values)
+            if cell.id not in cells:
+                cells[cell.id] = cell
+                if named.index is not None:
+                    drawn[cell.id] = named
+            elif strict and named.origin == (drawn[cell.id].origin if cell.id in drawn else UNDRAWN):
+                raise UserError(_twice(_first(parts, search, cell.id), named.point))
+    return cells, drawn
+
+
+def _first(parts: Sequence[tuple[Experiment, Block]], search: Search | None, cell_id: str) -> Block:
+    """The point that named the cell first; it is found again, since to keep all points takes more than their cells."""
+    return next(
+        named.point
+        for experiment, settings in parts
+        for named in expand(settings, search)
+        if _cell(experiment, named.values).id == cell_id
+    )
 
 
 def _cell(experiment: Experiment, point: Block) -> Cell:

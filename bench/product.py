@@ -105,8 +105,15 @@ def _point(block: Block, chosen: Sequence[tuple[Any, str]]) -> Block:
 
 
 def _product(block: Block) -> Iterator[Block]:
-    for chosen in itertools.product(*_axes(block)):
-        yield _point(block, chosen)
+    axes = dict(zip(block, _axes(block), strict=True))
+    lists = {key: axis for key, axis in axes.items() if len(axis) != 1}
+    alike = _point(block, [axis[0] for axis in axes.values()])  # what is no list is the same at every point
+    for chosen in itertools.product(*lists.values()):
+        point = Block(block.mark, alike, dict(alike.marks))
+        for key, (value, mark) in zip(lists, chosen, strict=True):
+            point[key] = value
+            point.marks[key] = mark
+        yield point
 
 
 def samples(block: Block) -> Iterator[Block]:
@@ -130,6 +137,10 @@ class Named:
     def origin(self) -> tuple[Any, ...]:
         """Equal for two points that differ at most in what is not drawn."""
         return self.index, self.draws
+
+
+UNDRAWN = (None, ())
+"""The origin of points without draws."""
 
 
 def expand(block: Block, search: Search | None) -> Iterator[Named]:

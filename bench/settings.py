@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
+from itertools import repeat
+from operator import is_
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from bench.cell import Shared
 from bench.errors import nearest
 
 Path = tuple[str | int, ...]
@@ -105,4 +109,66 @@ def check_named(raw: object, what: str, known: Mapping[str, type[Any]], path: Pa
 
 def build(settings: Mapping[str, Any], known: Mapping[str, type[Any]]) -> Any:
     """The registered dataclass that the checked settings describe."""
-    return known[settings["name"]](**{key: value for key, value in settings.items() if key != "name"})
+    kind = known[settings["name"]]
+
+    def make() -> Any:
+        return kind(**{key: value for key, value in settings.items() if key != "name"})
+
+    return once((kind, settings.text), make) if isinstance(settings, Shared) else make()
+
+
+# The cells of a large grid have nearly all of their parts in common, and a part takes longer to check than to look up.
+
+_Found = TypeVar("_Found")
+
+_found: dict[object, Any] | None = None
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """A time in which ``once`` and ``reads`` remember; what a grid can name must not change in it."""
+    global _found
+    outer, _found = _found, {}
+    try:
+        yield
+    finally:
+        _found = outer
+
+
+def once(question: object, make: Callable[[], _Found]) -> _Found:
+    """What ``make`` gives; while there is ``remembering``, it is made once for equal questions, its blocks `Shared`."""
+    if _found is None:
+        return make()
+    if question not in _found:
+        _found[question] = _share(make())
+    answer: _Found = _found[question]
+    return answer
+
+
+def reads(*keys: str) -> Callable[[Callable[[Mapping[str, Any]], _Found]], Callable[[Mapping[str, Any]], _Found]]:
+    """A function of settings that sees these keys of them alone, and is asked ``once`` for equal values."""
+
+    def decorate(function: Callable[[Mapping[str, Any]], _Found]) -> Callable[[Mapping[str, Any]], _Found]:
+        @wraps(function)
+        def ask(settings: Mapping[str, Any]) -> _Found:
+            if _found is None:
+                return function({key: settings[key] for key in keys if key in settings})
+            values = tuple(map(settings.get, keys, repeat(...)))  # ... is what is not there
+            latest: tuple[tuple[Any, ...], _Found] | None = _found.get(function)
+            if latest and all(map(is_, values, latest[0])):  # mostly, for a cell differs little from the one before
+                return latest[1]
+            # Spelt out, since 1, 1.0 and true are equal keys but different settings.
+            question = function, repr(values)
+            if question not in _found:
+                _found[question] = _share(function({key: settings[key] for key in keys if key in settings}))
+            answer: _Found = _found[question]
+            _found[function] = values, answer
+            return answer
+
+        return ask
+
+    return decorate
+
+
+def _share(found: Any) -> Any:
+    return Shared({key: _share(value) for key, value in found.items()}) if type(found) is dict else found

@@ -13,11 +13,12 @@ from bench.errors import nearest
 from bench.networks import NETWORKS
 from bench.optim import OPTIMIZERS
 from bench.problem import CriticWarmup, InstanceNoise, Latent, LrSchedule, Problem
-from bench.settings import Path, SettingError, build, check_block, check_named, split_name
+from bench.settings import Path, SettingError, build, check_block, check_named, reads, split_name
 from bench.sources import DATASET, OBJECTIVE, code_digest
 from datasets import DATASETS
 from datasets.presets import PRESETS, expand
 from objectives import OBJECTIVES
+from objectives.base import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,26 +65,74 @@ def resolve(raw: Mapping[str, Any]) -> dict[str, Any]:
         SettingError: a setting is unknown, missing, of a wrong type or impossible.
     """
     require(raw, "objective", "dataset")
-    objective, own = read_objective(raw, PER_OBJECTIVE)
-    recipe = OBJECTIVES[objective["objective"]].recipe
-    layers = [(raw, ()), (own, ("objective",))]
+    named = _read_named(raw)
+    if isinstance(raw["objective"], Mapping):
+        raw = {**raw, **_without_hparams(raw)}  # so that what follows is asked once for all of them
+    return {**named, **_read_generator_optimizer(raw), **_read_critic_optimizer(raw), **_read_training(raw)}
+
+
+@reads("objective", "dataset", *NETWORK, "latent")
+def _read_named(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {**read_objective(raw, PER_OBJECTIVE)[0], **_read_players(raw)}
+
+
+@reads("objective")
+def _without_hparams(raw: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in raw["objective"].items() if key == "name" or key in PER_OBJECTIVE}
+    return {"objective": kept}
+
+
+@reads("dataset", *NETWORK, "latent")
+def _read_players(raw: Mapping[str, Any]) -> dict[str, Any]:
     split_name(raw["dataset"], "data set", {**DATASETS, **PRESETS}, ("dataset",))
-    settings = {
-        **objective,
+    return {
         "dataset": check_named(expand(raw["dataset"]), "data set", DATASETS, ("dataset",)),
         "generator": check_named(raw.get("generator", "mlp"), "network", NETWORKS, ("generator",)),
         "critic": check_named(raw.get("critic", "mlp"), "network", NETWORKS, ("critic",)),
         "latent": check_block([Latent], raw.get("latent", {}), ("latent",)),
-        "generator_optimizer": read_optimizer(recipe.generator_optimizer, "generator_optimizer", layers),
-        "critic_optimizer": read_optimizer(recipe.critic_optimizer, "critic_optimizer", layers),
-        **read_plain({"critic_steps": recipe.critic_steps}, raw, own),
     }
-    settings |= {key: read_block(key, raw, own) for key in BLOCKS}
+
+
+@reads("objective", "optimizer", "generator_optimizer")
+def _read_generator_optimizer(raw: Mapping[str, Any]) -> dict[str, Any]:
+    recipe, own = _recipe(raw)
+    layers = [(raw, ()), (own, ("objective",))]
+    return {"generator_optimizer": read_optimizer(recipe.generator_optimizer, "generator_optimizer", layers)}
+
+
+@reads("objective", "optimizer", "critic_optimizer")
+def _read_critic_optimizer(raw: Mapping[str, Any]) -> dict[str, Any]:
+    recipe, own = _recipe(raw)
+    layers = [(raw, ()), (own, ("objective",))]
+    return {"critic_optimizer": read_optimizer(recipe.critic_optimizer, "critic_optimizer", layers)}
+
+
+@reads("objective", "dataset", *NETWORK, "latent", *PLAIN, *BLOCKS)
+def _read_training(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """``PLAIN`` and ``BLOCKS``, which fit each other and the rest."""
+    recipe, own = _recipe(raw)
+    settings = {**read_plain({"critic_steps": recipe.critic_steps}, raw, own), **_read_blocks(raw)}
     _check_update(settings)
-    event = build(settings["dataset"], DATASETS).event_shape
-    check_fit(settings["generator"], (settings["latent"]["dim"],), event, ("generator",))
-    check_fit(settings["critic"], _packed(event, settings["pack"]), (), ("critic",))
+    _check_fits(_read_players(raw), settings["pack"])
     return settings
+
+
+@reads("objective", *BLOCKS)
+def _read_blocks(raw: Mapping[str, Any]) -> dict[str, Any]:
+    _, own = _recipe(raw)
+    return {key: read_block(key, raw, own) for key in BLOCKS}
+
+
+def _check_fits(players: Settings, pack: int) -> None:
+    event = build(players["dataset"], DATASETS).event_shape
+    check_fit(players["generator"], (players["latent"]["dim"],), event, ("generator",))
+    check_fit(players["critic"], _packed(event, pack), (), ("critic",))
+
+
+def _recipe(raw: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """The objective's, and what its entry in the grid carries."""
+    name, own = split_name(raw["objective"], "objective", OBJECTIVES, ("objective",))
+    return OBJECTIVES[name].recipe, own
 
 
 def check_fit(network: Settings, inputs: tuple[int, ...], outputs: tuple[int, ...], path: Path) -> None:
@@ -175,6 +224,7 @@ def read_optimizer(
     return check_named(merged, "optimizer", OPTIMIZERS, where)
 
 
+@reads("objective", "dataset")
 def sources(settings: Settings) -> dict[str, Any]:
     """Hashes of the code of the plug-ins that a cell names."""
     return {
@@ -185,23 +235,28 @@ def sources(settings: Settings) -> dict[str, Any]:
 
 def group(settings: Settings) -> str:
     """Equal for cells that train in one batch: those that differ at most in scalars that replicas carry themselves."""
-    return canonical({key: _shared(key, value) for key, value in settings.items() if key not in ("hparams", "arm")})
+    kept = _agreed(settings)
+    del kept["hparams"], kept["arm"]
+    return repr(kept)  # all settings come in the order of ``resolve``; their canonical text would take twice as long
 
 
-def _shared(key: str, value: Any) -> Any:
-    """What replicas must agree on of a setting; the rest they carry as scalars."""
-    if key in OPTIMIZER:
-        return value["name"]
-    if key == "instance_noise":
-        return {"until": value["until"]} if value["std"] else None
-    return value > 0 if key == "ema" else value
+def _agreed(settings: Settings) -> dict[str, Any]:
+    """The settings, with no more of those that replicas carry as scalars than what they must agree on."""
+    noise = settings["instance_noise"]
+    return {
+        **settings,
+        "generator_optimizer": settings["generator_optimizer"]["name"],
+        "critic_optimizer": settings["critic_optimizer"]["name"],
+        "instance_noise": {"until": noise["until"]} if noise["std"] else None,
+        "ema": settings["ema"] > 0,
+    }
 
 
 def shape(settings: Settings) -> str:
     """Equal for cells whose training steps take equally long: a data set matters by the shape of its samples alone."""
     event = build(settings["dataset"], DATASETS).event_shape
     left_out = ("hparams", "arm", "dataset", "evaluate", "steps", "training_set", "critic_warmup")
-    kept = {key: _shared(key, value) for key, value in settings.items() if key not in left_out}
+    kept = {key: value for key, value in _agreed(settings).items() if key not in left_out}
     return canonical([kept, event])
 
 
@@ -210,6 +265,7 @@ def critic_updates(settings: Settings, step: int) -> int:
     return CriticWarmup(**settings["critic_warmup"]).updates(step, settings["critic_steps"])
 
 
+@reads("dataset", "latent", *NETWORK, "steps", "batch_size", "critic_steps", "generator_steps", "pack", "critic_warmup")
 def work(settings: Settings) -> float:
     """Floating-point operations of one run in matrix products, roughly: three passes a training step and network."""
     generator, critic = _multiplications(settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cell import Cell, Run, Unit, cut, flatten, source_digest
+from bench.cell import Cell, Run, Shared, Unit, canonical, cut, flatten, source_digest
 
 
 def cell(label: str = "ring-x", **settings: Any) -> Cell:
@@ -25,6 +27,29 @@ def test_an_id_depends_on_content_and_not_on_order() -> None:
         Cell("train", {"a": 1}, {"objective": "abd"}, "ring-x").id,
     }  # fmt: skip
     assert len(ids) == 7
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=6), st.data())
+def test_shared_blocks_change_no_text(plain: dict[str, Any], data: st.DataObject) -> None:
+    blocks = [key for key, value in plain.items() if isinstance(value, dict)]
+    shared = data.draw(st.sets(st.sampled_from(blocks)) if blocks else st.just(set()))
+    settings = {key: Shared(value) if key in shared else value for key, value in plain.items()}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    assert canonical(plain) == canonical(settings) == canonical(Shared(settings)) == text
+    assert Cell("train", settings, Shared({}), "x").id == Cell("train", plain, {}, "x").id
+    again = copy.deepcopy(settings)  # by the protocol by which cells reach workers
+    assert (again, canonical(again)) == (plain, text)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_no_text_holds_what_json_does_not(number: float) -> None:
+    for settings in ({"a": number}, {"a": number, "b": Shared({})}, {"a": {"b": number}, "c": Shared({})}):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            canonical(settings)
 
 
 @given(st.text(max_size=80))

@@ -21,7 +21,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-@pytest.mark.parametrize("words", [(), ("run",), ("report",), ("status",), ("list",), ("check",)])
+@pytest.mark.parametrize("words", [(), ("run",), ("throughput",), ("report",), ("status",), ("list",), ("check",)])
 def test_help_is_there_for_every_command(bench: Bench, words: tuple[str, ...]) -> None:
     done = bench(*words, "--help")
     assert done.returncode == 0
@@ -62,11 +62,16 @@ def test_debug_shows_where_it_came_from(bench: Bench) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_no_device_is_a_mistake_with_a_remedy(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [(("--device", "cuda"), "leave the flag out to use the CPU"),
+     (("--device", "cpu", "--way", "cuda_graph"), "--way compiled is the nearest for a CPU")],
+)  # fmt: skip
+def test_no_device_is_a_mistake_with_a_remedy(bench: Bench, words: tuple[str, ...], remedy: str) -> None:
     bench.environment["CUDA_VISIBLE_DEVICES"] = ""
-    done = bench("run", "--grid", bench.grid(), "--device", "cuda")
+    done = bench("run", "--grid", bench.grid(), *words)
     assert done.returncode == 2
-    assert "leave the flag out to use the CPU" in done.stderr
+    assert remedy in done.stderr
 
 
 def test_what_exists_is_listed(bench: Bench) -> None:
@@ -101,6 +106,7 @@ LIGHT = [
     ["list"],
     ["check", "tiny.yaml"],
     ["run", "--grid", "tiny.yaml", "--dry-run"],
+    ["throughput", "--dry-run"],
     ["check", "bad.yaml"],
 ]
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from bench.cell import Settings, canonical
 from bench.errors import UserError
 from bench.experiments import EXPERIMENTS
 from bench.grid import Grid, load_grid
+from bench.networks.mlp import Mlp
+from bench.optim import Adam
 from bench.published import Published
 from bench.search import Search, uniform
 from bench.settings import SettingError
+from datasets.ring import Ring
 
 
 class Anything:
@@ -932,6 +936,36 @@ def test_12_500_cells_are_expanded_in_seconds(load: Load) -> None:
     grid = load(content)
     print(f"{len(grid.cells)} cells in {time.perf_counter() - start:.2f} s")
     assert len({run.id for run in grid.runs()}) == 100_000
+
+
+def test_parts_that_cells_share_are_checked_once(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks, data sets and optimisers that are made for a grid: as many as it names, not as many as its cells."""
+    made: Counter[str] = Counter()
+
+    def count(kind: type[Any]) -> None:
+        init = kind.__init__
+
+        def counted(self: Any, *words: Any, **settings: Any) -> None:
+            made[kind.__name__] += 1
+            init(self, *words, **settings)
+
+        monkeypatch.setattr(kind, "__init__", counted)
+
+    for kind in (Mlp, Ring, Adam):
+        count(kind)
+
+    def expand(rates: int, weights: int) -> Counter[str]:
+        made.clear()
+        lists = {"generator_optimizer": {"lr": [0.001 * n for n in range(1, rates + 1)]}, "ema": [0.0, 0.9]}
+        objective = {"name": "wgan_gp", "penalty_weight": list(range(1, weights + 1))}
+        content = {"experiment": "train", "dataset": "ring", "objective": objective, "batch_size": [8, 16], **lists}
+        assert len(load(content).cells) == 4 * rates * weights
+        return Counter(made)
+
+    few, many = expand(rates=2, weights=2), expand(rates=12, weights=9)
+    assert (many["Mlp"], many["Ring"]) == (few["Mlp"], few["Ring"])
+    assert many["Adam"] - few["Adam"] == 12 - 2
+    assert max(few.values()) < 10
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -10,13 +10,17 @@ from bench.experiments.optimal_critic import OPTIMAL_CRITIC
 from bench.experiments.paths import PATHS
 from bench.experiments.saturation import SATURATION
 from bench.experiments.score_curve import SCORE_CURVE
+from bench.experiments.throughput import THROUGHPUT
 from bench.experiments.train import TRAIN
 from bench.experiments.w1_benchmark import W1_BENCHMARK
 
 _ALL: tuple[Experiment, ...] = (
     TRAIN, SCORE_CURVE, SATURATION, OPTIMAL_CRITIC, DEPTH, LIPSCHITZ, PATHS, ESTIMATE, W1_BENCHMARK, DIRAC,
-    KNOWN_SAMPLERS,
+    KNOWN_SAMPLERS, THROUGHPUT,
 )  # fmt: skip
 EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in _ALL}
 
-__all__ = ["EXPERIMENTS", "Context", "Experiment", "Result", "Stopped", "make_cell"]
+ALONE = frozenset({THROUGHPUT.name})
+"""Experiments whose units are never cut and have the machine to themselves: beside other work they find less."""
+
+__all__ = ["ALONE", "EXPERIMENTS", "Context", "Experiment", "Result", "Stopped", "make_cell"]

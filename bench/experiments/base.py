@@ -121,5 +121,5 @@ def identity_row(run: Run) -> Row:
 
 
 def skipped(run: Run, reason: str) -> Result:
-    """What is left of a run that a paper forbids: one row that says why."""
+    """What is left of a run that a paper forbids, or that cannot be done here: one row that says why."""
     return Result(run, [{**identity_row(run), "step": 0, "status": "skipped", "message": reason}])

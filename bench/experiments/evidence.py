@@ -23,7 +23,7 @@ from bench.evaluation import TRUTH
 from bench.metrics import METRICS, Metric, Modes
 from bench.records import publish_bytes
 from bench.rotation import Occupied, occupied, occupied_classes, visits
-from bench.settings import SettingError, build, check_block
+from bench.settings import SettingError, build, check_block, once, reads
 from bench.sources import DATASET, code_digest, metric_version
 from datasets import DATASETS
 from datasets.base import Dataset, Images, LabelledImages, Mixture, OnManifold, Part
@@ -87,6 +87,10 @@ def resolve(kind: type[Any], raw: Mapping[str, Any], dataset: Dataset) -> dict[s
     Raises:
         SettingError: a setting is unknown or impossible, or there are fewer samples, or real images, than it asks for.
     """
+    return once((kind, dataset, repr(raw.get("evaluate", ...))), lambda: _resolve(kind, raw, dataset))
+
+
+def _resolve(kind: type[Any], raw: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     evaluate = check_block([kind, *_settings_kinds(dataset)], raw.get("evaluate", {}), ("evaluate",))
     if evaluate["emd_n"] > evaluate["n"]:
         words = f"emd_n is at most n, the samples that there are: {evaluate['emd_n']} > {evaluate['n']}"
@@ -104,6 +108,7 @@ def of_metrics(evaluate: Settings) -> dict[str, Any]:
     return {name: value for name, value in evaluate.items() if name in known}
 
 
+@reads("dataset", "evaluate")
 def versions(settings: Settings) -> dict[str, Any]:
     """Of the metrics of a cell, and of the judge that they ask."""
     judged = "classes" in _offers(build(settings["dataset"], DATASETS))[0]

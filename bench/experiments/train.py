@@ -20,7 +20,7 @@ from bench.cell import Run, Settings, Unit
 from bench.experiments import evidence
 from bench.experiments.base import Context, Result, Row, check_keys, identity_row, skipped
 from bench.experiments.session import Observe, Session, schedule
-from bench.settings import SettingError, build
+from bench.settings import SettingError, build, reads
 from datasets import DATASETS
 
 
@@ -50,7 +50,7 @@ class Train:
 
     def sources(self, settings: Settings) -> Settings:
         """See ``Experiment.sources``."""
-        return {**training_settings.sources(settings), "metrics": evidence.versions(settings)}
+        return _sources(settings)
 
     def label(self, settings: Settings) -> str:
         """See ``Experiment.label``."""
@@ -70,6 +70,11 @@ class Train:
         if reason is not None:
             return [skipped(run, reason) for run in unit.runs]
         return _Judged(unit, context).run()
+
+
+@reads("objective", "dataset", "evaluate")
+def _sources(settings: Settings) -> Settings:
+    return {**training_settings.sources(settings), "metrics": evidence.versions(settings)}
 
 
 TRAIN = Train()

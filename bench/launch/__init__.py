@@ -1,1 +1,4 @@
 """From a grid to published records: the plan of what is missing, and the processes that do it."""
+
+WORK = "work"
+"""In a results folder, the folder of units that are at work or were interrupted."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cell import Cell, Run, Unit, cut
-from bench.experiments import EXPERIMENTS
-
-WORK = "work"
+from bench.experiments import ALONE, EXPERIMENTS
+from bench.launch import WORK
+from bench.settings import remembering
 
 LARGEST: Mapping[str, int] = {"cpu": 16, "cuda": 256}
 """Most replicas in a unit, by device: where a CPU's gain from batching has levelled off."""
@@ -22,11 +22,12 @@ LARGEST: Mapping[str, int] = {"cpu": 16, "cuda": 256}
 
 @dataclass(frozen=True)
 class Plan:
-    """Units to do, the longest first, and how many runs are finished."""
+    """Units to do, the longest first; how many runs are finished, and of how many; and the work of all units."""
 
     units: tuple[Unit, ...]
     finished: int
     total: int
+    work: float
 
 
 def make_plan(runs: Iterable[Run], folder: Path, done: set[str], *, device: str, workers: int) -> Plan:
@@ -41,9 +42,14 @@ def make_plan(runs: Iterable[Run], folder: Path, done: set[str], *, device: str,
             units.append(unit)
             for run in unit.runs:
                 missing.pop(run.id, None)
-    units += cut(list(missing.values()), _group_key, LARGEST[device], workers - len(units))
-    order = sorted(units, key=lambda unit: (-work(unit), unit.id))
-    return Plan(tuple(order), sum(run.id in done for run in runs), len(runs))
+    alone = [run for run in missing.values() if run.cell.experiment in ALONE]
+    units += cut(alone, _group_key, max(1, len(alone)), 0)
+    others = [run for run in missing.values() if run.cell.experiment not in ALONE]
+    units += cut(others, _group_key, LARGEST[device], workers - len(units))
+    with remembering():
+        sizes = {unit.id: work(unit) for unit in units}
+    order = sorted(units, key=lambda unit: (-sizes[unit.id], unit.id))
+    return Plan(tuple(order), sum(run.id in done for run in runs), len(runs), sum(sizes.values()))
 
 
 def work(unit: Unit) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -22,8 +23,12 @@ from bench import lazy_torch, plugins, provenance, records
 from bench.cell import SCHEMA_VERSION
 from bench.engine import Way
 from bench.errors import UserError
+from bench.evaluation import largest_solve
+from bench.experiments import ALONE
 from bench.grid import Grid
-from bench.launch.plan import WORK, Plan, make_plan, work
+from bench.launch import WORK
+from bench.launch.plan import Plan, make_plan
+from bench.metrics.emd import memory
 from bench.yaml_file import shown
 
 LOCK = ".lock"
@@ -35,6 +40,9 @@ DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 RATE = 2.5e10
 """Floating-point operations per second that one core is taken to do in plans: a guess that is right within a factor
 of about 3; the time left that a run itself shows is measured."""
+
+NOTABLE_MEMORY = 1e9
+"""Bytes that a solve takes above which a plan says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +62,12 @@ class Options:
 
 def run(grid: Grid, options: Options) -> int:
     """Train what is missing, then report; gives the exit code."""
+    gc.freeze()  # the grid is there to the end: to look through a large one for garbage is a tenth of planning it
     console = Console(soft_wrap=True)
     device = _device(options.device)
-    workers = options.workers or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
+    if options.way == "cuda_graph" and device == "cpu":
+        raise UserError("--way cuda_graph: there is no CUDA device here; --way compiled is the nearest for a CPU")
+    workers = _workers(grid, options.workers, device)
     if options.dry:
         plan = make_plan(grid.runs(), options.folder, _done(options), device=device, workers=workers)
         console.print(_words(grid, plan, workers), markup=False, highlight=False)
@@ -164,6 +175,16 @@ def _device(wanted: str) -> str:
     return "cpu"
 
 
+def _workers(grid: Grid, wanted: int | None, device: str) -> int:
+    """How many processes train: as wanted, or one a core; but one in all where an experiment has the machine alone."""
+    alone = next((cell.experiment for cell in grid.cells if cell.experiment in ALONE), None)
+    if alone is None:
+        return wanted or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
+    if wanted not in (None, 1):
+        raise UserError(f"--workers {wanted}: {alone} has the machine to itself, one process; leave the flag out")
+    return 1
+
+
 def _columns(device: str) -> dict[str, Any]:
     if device == "cuda":
         import torch
@@ -260,11 +281,14 @@ def _words(grid: Grid, plan: Plan, workers: int) -> str:
     if not plan.units:
         return lines[0]
     runs = sum(len(unit.runs) for unit in plan.units)
-    flops = sum(work(unit) for unit in plan.units)
     lines.append(f"to do: {runs:,} runs in {len(plan.units):,} units on {min(workers, len(plan.units))} processes")
-    hours = flops / RATE / min(workers, len(plan.units)) / 3600
+    hours = plan.work / RATE / min(workers, len(plan.units)) / 3600
     spell = f"{hours:.1f} h" if hours >= 1.5 else f"{max(1, round(60 * hours))} min"
-    lines.append(f"cost: {flops:.1e} floating-point operations in matrix products; training takes roughly {spell}")
+    lines.append(f"cost: {plan.work:.1e} floating-point operations in matrix products; training takes roughly {spell}")
+    n = max(largest_solve(unit.runs[0].cell.settings.get("evaluate", {})) for unit in plan.units)
+    if memory(n) > NOTABLE_MEMORY:
+        each = f"in each of {min(workers, len(plan.units))} evaluators"
+        lines.append(f"memory: an EMD of {n:,} samples takes up to {memory(n) / 1e9:.1f} GB {each}")
     counts = Counter(f"{unit.runs[0].cell.label} x {len(unit.runs)}" for unit in plan.units)
     shown = [f"  {words}" + (f"  ({count} units)" if count > 1 else "") for words, count in counts.most_common(40)]
     more = [f"  and {len(counts) - 40} more kinds of unit"] if len(counts) > 40 else []
