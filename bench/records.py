@@ -19,10 +19,13 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bench.cell import SCHEMA_VERSION
 from bench.errors import UserError
@@ -62,6 +65,13 @@ MOST_COLUMNS = 2_000
 DEEPEST = 20
 """What is refused: bytes of a record, a manifest, samples, a record's content; its extent; levels of settings."""
 
+MOST_AT_ONCE = 64
+"""Runs whose values are held as Python's at a time."""
+
+_Run: TypeAlias = "tuple[pa.Schema, Mapping[str, Sequence[Any]]]"
+"""The schema and the columns of a record."""
+
+_KINDS = {"string": "text", "int64": "number", "double": "number", "bool": "flag", "null": "nothing"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _DRAFT = ".tmp-"
 
@@ -140,7 +150,7 @@ def publish(frame: pd.DataFrame, folder: Path) -> Path:
 
     path = folder / RUNS / f"{frame['run_id'].iloc[0]}.parquet"
     table = _plain(frame, path)
-    data = _parquet(table, {"digest": _digest(table)})
+    data = _parquet(table, {"digest": _digest(table.to_pydict())}, ["settings"])
     _decode(pa.py_buffer(data), path)
     publish_bytes(data, path)
     return path
@@ -157,7 +167,10 @@ def load_run(path: Path) -> pd.DataFrame:
     Raises:
         RecordError: the file is damaged, is no record, or is not the record that its name says.
     """
-    frame: pd.DataFrame = _read_run(path).to_pandas()
+    import pyarrow as pa
+
+    schema, columns = _read_run(path)
+    frame: pd.DataFrame = pa.table(dict(columns), schema).to_pandas()
     return frame
 
 
@@ -170,20 +183,34 @@ def load(folder: Path, run_ids: Container[str] | None = None) -> tuple[pd.DataFr
     import pandas as pd
     import pyarrow as pa
 
-    tables, errors = [], []
-    for path in _listing(folder):
-        try:
-            if not _is_record(path):
-                raise RecordError(path, "not a record; move it out of this folder")
-            if run_ids is None or path.stem in run_ids:
-                tables.append(_read_run(path))
-        except RecordError as error:
-            errors.append(error)
+    errors: list[RecordError] = []
+    tables = list(_tables(_runs(folder, run_ids, errors)))
     if not tables:
         return pd.DataFrame(), errors
     mixed = _mixed(tables)
     tables = [table.cast(_with_text(table.schema, mixed)) for table in tables] if mixed else tables
     return pa.concat_tables(tables, promote_options="permissive").to_pandas(), errors
+
+
+def _runs(folder: Path, run_ids: Container[str] | None, errors: list[RecordError]) -> Iterator[_Run]:
+    """The records in the order of run ids; what cannot be read is added to the errors."""
+    for path in _listing(folder):
+        try:
+            if not _is_record(path):
+                raise RecordError(path, "not a record; move it out of this folder")
+            if run_ids is None or path.stem in run_ids:
+                yield _read_run(path)
+        except RecordError as error:
+            errors.append(error)
+
+
+def _tables(runs: Iterable[_Run]) -> Iterator[pa.Table]:
+    """The rows of successive runs in few tables: one of a single run takes several times the memory of its values."""
+    import pyarrow as pa
+
+    for schema, alike in groupby(runs, key=itemgetter(0)):
+        while some := [columns for _, columns in islice(alike, MOST_AT_ONCE)]:
+            yield pa.table({name: [*chain.from_iterable(own[name] for own in some)] for name in schema.names}, schema)
 
 
 def publish_samples(arrays: Mapping[str, np.ndarray], folder: Path, run_id: str) -> Path:
@@ -260,7 +287,8 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 def _listing(folder: Path) -> Sequence[Path]:
     runs = folder / RUNS
-    return sorted(path for path in runs.iterdir() if not path.name.startswith(_DRAFT)) if runs.is_dir() else []
+    paths = (path for path in runs.iterdir() if not path.name.startswith(_DRAFT)) if runs.is_dir() else ()
+    return sorted(paths, key=lambda path: path.name)
 
 
 def _is_record(path: Path) -> bool:
@@ -280,13 +308,13 @@ def _read(path: Path, largest: int) -> bytes:
         raise RecordError(path, error.strerror or str(error)) from error
 
 
-def _read_run(path: Path) -> pa.Table:
+def _read_run(path: Path) -> _Run:
     import pyarrow as pa
 
     return _decode(pa.py_buffer(_read(path, LARGEST_FILE)), path)
 
 
-def _decode(data: pa.Buffer, path: Path) -> pa.Table:
+def _decode(data: pa.Buffer, path: Path) -> _Run:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -297,57 +325,56 @@ def _decode(data: pa.Buffer, path: Path) -> pa.Table:
         if meta.num_rows > MOST_ROWS or meta.num_columns > MOST_COLUMNS or content > LARGEST_CONTENT:
             extent = f"{meta.num_rows:,} rows, {meta.num_columns:,} columns, {content:,} bytes"
             raise RecordError(path, f"{extent} are too many for a run")
-        _check_kinds(file.schema_arrow, path)
+        schema = file.schema_arrow.remove_metadata()
+        if fault := _fault(schema):
+            raise RecordError(path, f"not a record: {fault}")
         told = (meta.metadata or {}).get(b"digest", b"").decode()
-        table = file.read(use_threads=False).replace_schema_metadata(None)
-        digest = _digest(table)
+        columns = file.read(use_threads=False).to_pydict()
+        digest = _digest(columns)
     except RecordError:
         raise
     except Exception as error:  # whatever the reader makes of damaged bytes
         raise RecordError(path, f"damaged, or not a record ({_first_line(error)})") from error
     if told != digest:
         raise RecordError(path, "damaged: the content does not match its digest")
-    _check_rows(table, path)
-    return table
+    _check_rows(columns, path)
+    return schema, columns
 
 
-def _check_kinds(schema: pa.Schema, path: Path) -> None:
+@lru_cache(maxsize=8)
+def _fault(schema: pa.Schema) -> str:
+    """Why no record has such columns; empty where one may. Most records of a folder have those of the last one."""
     if len(set(schema.names)) != len(schema.names):
-        raise RecordError(path, "not a record: two columns have one name")
+        return "two columns have one name"
     for field in schema:
         kind = _kind(field.type)
         due = "text" if field.name in TEXT else "flag" if field.name in FLAGS else "number"
         if kind is None or not ("." in field.name or kind in (due, "nothing")):
-            raise RecordError(path, f"not a record: column {field.name!r} holds {field.type}, where a {due} belongs")
+            return f"column {field.name!r} holds {field.type}, where a {due} belongs"
+    return ""
 
 
 def _kind(of: pa.DataType) -> str | None:
-    from pyarrow import types
-
-    if types.is_string(of):
-        return "text"
-    if types.is_int64(of) or types.is_float64(of):
-        return "number"
-    return "flag" if types.is_boolean(of) else "nothing" if types.is_null(of) else None
+    return _KINDS.get(str(of))
 
 
-def _check_rows(table: pa.Table, path: Path) -> None:
-    if missing := [name for name in (*IDENTITY, "step", "status") if name not in table.column_names]:
+def _check_rows(columns: Mapping[str, Sequence[Any]], path: Path) -> None:
+    if missing := [name for name in (*IDENTITY, "step", "status") if name not in columns]:
         raise RecordError(path, f"not a record: column {missing[0]!r} is missing")
-    if table.num_rows == 0:
+    if not columns["step"]:
         raise RecordError(path, "not a record: it has no rows")
-    first = {name: table[name][0].as_py() for name in IDENTITY}
+    first = {name: columns[name][0] for name in IDENTITY}
     if first["schema_version"] != SCHEMA_VERSION:
         raise RecordError(path, _other_schema(first["schema_version"]))
     for name, value in first.items():
-        if value is None or any(other != value for other in table[name].to_pylist()):
+        if value is None or any(other != value for other in columns[name]):
             raise RecordError(path, f"not the record of one run: column {name!r} changes between rows, or is empty")
     if first["run_id"] != path.stem:
         raise RecordError(path, f"holds the run {first['run_id']}: the name was changed")
     if _NAME.fullmatch(path.stem) is None or path.stem != f"{first['cell_id']}-s{first['seed']}":
         raise RecordError(path, "not a record: a run's id is its cell's id and its seed")
-    steps, statuses = table["step"].to_pylist(), table["status"].to_pylist()
-    if any(type(step) is not int for step in steps) or steps != sorted(steps):
+    steps, statuses = columns["step"], columns["status"]
+    if any(type(step) is not int for step in steps) or list(steps) != sorted(steps):
         raise RecordError(path, "not a record: its steps are out of order")
     if set(statuses[:-1]) - {"ok"} or statuses[-1] not in STATUSES:
         raise RecordError(path, "not a record: only its last row may have a status other than ok")
@@ -397,18 +424,25 @@ def _plain(frame: pd.DataFrame, path: Path) -> pa.Table:
             table = table.set_column(index, field.name, table[index].cast(pa.float64()))
         elif types.is_large_string(field.type) or types.is_dictionary(field.type):
             table = table.set_column(index, field.name, table[index].cast(pa.string()))
-    _check_kinds(table.schema, path)
+    if fault := _fault(table.schema):
+        raise RecordError(path, f"not a record: {fault}")
     return table
 
 
-def _parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+def _parquet(table: pa.Table, metadata: Mapping[str, str], dictionaries: bool | Sequence[str] = True) -> bytes:
+    """The table with these entries in its footer; of which columns each value is written once, or of all of them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     # Statistics of columns so short serve no reader, and are a third of a record's bytes.
     with pq.ParquetWriter(
-        sink, table.schema, write_page_checksum=True, store_schema=False, write_statistics=False
+        sink,
+        table.schema,
+        write_page_checksum=True,
+        store_schema=False,
+        write_statistics=False,
+        use_dictionary=dictionaries,
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata(dict(metadata))
@@ -416,8 +450,8 @@ def _parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     return data
 
 
-def _digest(table: pa.Table) -> str:
-    return hashlib.sha256(json.dumps(table.to_pydict()).encode()).hexdigest()
+def _digest(columns: Mapping[str, Sequence[Any]]) -> str:
+    return hashlib.sha256(json.dumps(columns).encode()).hexdigest()
 
 
 def _digest_arrays(arrays: Mapping[str, np.ndarray]) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Array = npt.NDArray[np.float64]
 
@@ -48,6 +49,8 @@ def mean(values: Array, axis: int = -1) -> Array:
 
 def iqm(values: Array, axis: int = -1) -> Array:
     """The interquartile mean: of what is left when floor(n / 4) values are cut from either end."""
+    from scipy import stats
+
     return np.asarray(stats.trim_mean(values, 0.25, axis=axis))
 
 
@@ -75,24 +78,35 @@ def interval(values: npt.ArrayLike, estimator: Estimator = mean, confidence: flo
         return Estimate(float(sample[0]) if n else np.nan, np.nan, np.nan, n)
     if np.ptp(sample) == 0:
         return Estimate(float(sample[0]), float(sample[0]), float(sample[0]), n)
-    result = stats.bootstrap(
-        (sample,),
-        estimator,
-        n_resamples=RESAMPLES,
-        vectorized=True,
-        axis=-1,
-        confidence_level=_expanded(confidence, n),
-        method="percentile",
-        random_state=np.random.default_rng(0),
-    )
-    low, high = result.confidence_interval
-    return Estimate(float(estimator(sample)), float(low), float(high), n)
+    draws = _draws(n) if RESAMPLES * n <= _AT_ONCE else _draws.__wrapped__(n)  # so many are not worth their memory
+    found = np.sort(estimator(sample.take(draws)))
+    low, high = _percentiles(found, _expanded(confidence, n))
+    return Estimate(float(estimator(sample)), low, high, n)
 
 
+@lru_cache(maxsize=8)
+def _draws(n: int) -> npt.NDArray[np.intp]:
+    """Which of n values each resample has [RESAMPLES, n]: for equal n the same ones."""
+    return np.random.default_rng(0).integers(n, size=(RESAMPLES, n), dtype=np.intp)
+
+
+def _percentiles(ordered: Array, level: float) -> tuple[float, float]:
+    """The bounds of the middle share ``level`` of ascending values, interpolated between neighbours."""
+    tail = (1 - level) / 2
+    last = len(ordered) - 1
+    bounds = []
+    for p in (tail, 1 - tail):
+        whole, part = divmod(p * len(ordered) + (1 - p), 1)
+        below, above = ordered[min(int(whole) - 1, last)], ordered[min(int(whole), last)]
+        bounds.append(float((1 - part) * below + part * above))
+    return bounds[0], bounds[1]
+
+
+@lru_cache
 def _expanded(confidence: float, n: int) -> float:
     """The level at which a percentile interval of n values covers like Student's at ``confidence``."""
-    quantile = stats.t.ppf((1 + confidence) / 2, n - 1) * np.sqrt(n / (n - 1))
-    return float(1 - 2 * stats.norm.sf(quantile))
+    quantile = special.stdtrit(n - 1, (1 + confidence) / 2) * np.sqrt(n / (n - 1))
+    return float(1 - 2 * special.ndtr(-quantile))
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95) -> Estimate:
@@ -159,6 +173,8 @@ def _order_weights(n: int, k: int) -> Array:
 
 def share(successes: int, n: int, confidence: float = 0.95) -> Estimate:
     """The share of successes in n trials with the exact binomial interval (Clopper and Pearson 1934)."""
+    from scipy import stats
+
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
     bounds = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")

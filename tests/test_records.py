@@ -257,6 +257,19 @@ def test_records_of_different_settings_meet_in_one_frame(tmp_path: Path) -> None
     assert rows.groupby("seed")["only"].count().tolist() == [12, 0]
 
 
+def test_rows_are_those_of_the_files_however_many_are_held_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(7):
+        changes = {"hparams.clip": seed / 7} if seed in (3, 6) else {"emd": [math.nan, *np.arange(11.0)]}
+        records.publish(frame_of(seed, **changes), tmp_path)
+    parts = [pd.read_parquet(path) for path in sorted((tmp_path / "runs").iterdir())]
+    whole = pd.concat(parts, ignore_index=True)
+    for most in (1, 2, 64):
+        monkeypatch.setattr(records, "MOST_AT_ONCE", most)
+        pd.testing.assert_frame_equal(records.load(tmp_path)[0], whole)
+
+
 def test_finished_lists_records_without_opening_them(tmp_path: Path) -> None:
     assert records.finished(tmp_path) == set()
     records.publish(frame_of(3), tmp_path)

@@ -46,6 +46,15 @@ def test_interval_is_scipys_at_the_expanded_level(n, t, estimator, statistic):
     assert (result.low, result.high) == pytest.approx(scipy_bounds(values, statistic, level), rel=1e-6)
 
 
+@pytest.mark.parametrize("n", [2, 9, 500])  # draws of so many values as the last are not kept
+def test_resamples_are_scipys_to_the_last_digit(n):
+    level = 1 - 2 * stats.norm.sf(stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1)))
+    for seed in range(2):
+        values = np.random.default_rng([n, seed]).lognormal(size=n)
+        result = interval(values)
+        assert (result.low, result.high) == pytest.approx(scipy_bounds(values, np.mean, level), rel=1e-13)
+
+
 def test_interval_of_many_is_the_plain_percentile_interval():
     values = np.random.default_rng(1).normal(size=2000)
     result = interval(values)

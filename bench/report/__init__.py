@@ -21,6 +21,7 @@ from bench.report import (
     score_curve,
     style,
     tables,
+    throughput,
     train,
     view,
     w1_benchmark,
@@ -40,6 +41,7 @@ SHOWN: Mapping[str, ModuleType] = {
     "w1_benchmark": w1_benchmark,
     "dirac": dirac,
     "known_samplers": known_samplers,
+    "throughput": throughput,
 }
 """What an experiment shows: a module with ``tables(view)`` and ``drawings(view, load)``."""
 

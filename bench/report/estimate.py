@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from scipy import stats
 
 from bench.metrics import FLOOR
 from bench.report import captions, figures, style
@@ -28,6 +27,10 @@ from bench.statistics import Array, interval, share
 TRUTH = "emd"
 SIGNALS = {"score_gap": "Score gap", "js_estimate": "JS estimate", "critic_loss": "- Critic loss"}
 """What critics say, as columns of the records; of the loss the negative, which is what a critic maximises."""
+
+Rank = Literal["spearman", "kendall"]
+RANKS: Mapping[Rank, str] = {"spearman": "Spearman", "kendall": "Kendall"}
+"""Correlations of ranks, with whom they are named after."""
 
 SLOPE = "slope_between"
 CLEAR = 2.0
@@ -66,16 +69,19 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
     return [_draw(view, task, name, colours) for name, task in zip(names, tasks, strict=False)]
 
 
-def rank_correlation(x: Values, y: Values, of: Callable[..., Any] = stats.spearmanr) -> float:
-    """Spearman's rho, or Kendall's tau-b (``stats.kendalltau``), over the pairs of which both are finite.
+def rank_correlation(x: Values, y: Values, rank: Rank = "spearman") -> float:
+    """Spearman's rho, or Kendall's tau-b, over the pairs of which both are finite.
 
     NaN where they are fewer than ``FEWEST``, or where either has one value only.
     """
+    from scipy import stats
+
     pairs = np.stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < FEWEST or not np.ptp(pairs, axis=1).all():
         return math.nan
-    return float(of(*pairs).statistic)
+    found = stats.spearmanr(*pairs) if rank == "spearman" else stats.kendalltau(*pairs)
+    return float(found.statistic)
 
 
 def _runs(cell: CellView) -> list[int]:
@@ -94,16 +100,16 @@ def _signals(view: View) -> dict[str, str]:
     return {name: label for name, label in SIGNALS.items() if name in view.rows.columns}
 
 
-def _correlations(cell: CellView, column: str, of: Callable[..., Any]) -> list[float]:
+def _correlations(cell: CellView, column: str, rank: Rank) -> list[float]:
     """Of a signal with the exact distance, by run."""
     signal, truth = _series(cell, column), _series(cell, TRUTH)
-    return [rank_correlation(signal[seed], truth[seed].reindex(signal.index), of) for seed in signal if seed in truth]
+    return [rank_correlation(signal[seed], truth[seed].reindex(signal.index), rank) for seed in signal if seed in truth]
 
 
 def _trends(cell: CellView, column: str) -> list[float]:
     """Kendall's tau of a signal with the step, by run."""
     signal = _series(cell, column)
-    return [rank_correlation(signal[seed], signal.index.to_numpy(), stats.kendalltau) for seed in signal]
+    return [rank_correlation(signal[seed], signal.index.to_numpy(), "kendall") for seed in signal]
 
 
 def _ratios(cell: CellView, column: str) -> pd.DataFrame:
@@ -120,21 +126,17 @@ def _ratios(cell: CellView, column: str) -> pd.DataFrame:
 
 
 def _following(view: View, tasks: Sequence[Task]) -> Table:
-    kinds: dict[str, tuple[str, Callable[..., Any]]] = {
-        "spearman": ("Spearman", stats.spearmanr),
-        "kendall": ("Kendall", stats.kendalltau),
-    }
     signals = _signals(view)
     headings = [Heading("objective", "Objective"), Heading("n", "n"), Heading("checkpoints", "Checkpoints")]
     headings += [
-        Heading(f"{kind}_{name}", f"{label}, {word}", scale="rank")
+        Heading(f"{rank}_{name}", f"{label}, {word}", scale="rank")
         for name, label in signals.items()
-        for kind, (word, _) in kinds.items()
+        for rank, word in RANKS.items()
     ]
 
     def row(cell: CellView) -> Row:
         entries: list[Entry] = [cell.label, len(_runs(cell)), len(cell.observed)]
-        entries += [interval(_correlations(cell, name, of)) for name in signals for _, of in kinds.values()]
+        entries += [interval(_correlations(cell, name, rank)) for name in signals for rank in RANKS]
         return Row(tuple(entries))
 
     caption = captions.sentences(
@@ -252,7 +254,7 @@ def _draw(view: View, task: Task, name: str, colours: Mapping[str, str]) -> Draw
         divergence.axhline(LOG_2, color=style.GREY, linestyle="--", linewidth=0.9)
         divergence.set_ylim(JS_FRAME)
         for axes, column in ((gap, "score_gap"), (divergence, "js_estimate")):
-            rho = interval(_correlations(cell, column, stats.spearmanr)).value
+            rho = interval(_correlations(cell, column, "spearman")).value
             axes.set_title("" if math.isnan(rho) else f"rho {rho:.2f}", loc="right", fontsize=style.SMALL)
         hidden += _scatter(against, cell, colour)
     figures.label_columns(figure, grid[:, :-1], "steps")

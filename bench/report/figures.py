@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bench.metrics import FLOOR
 from bench.report import style
@@ -142,12 +144,17 @@ def _draw(axes: Axes, panel: _Panel, colours: Mapping[str, str], height: float) 
 def draw_curve(axes: Axes, cell: CellView, curve: Curve, colour: str) -> float:
     """Draw a cell: mean, interval, single seeds; give the mean where its line ends, NaN where there is none."""
     table = cell.curves(curve.column)
-    diverged = cell.ended("diverged")
-    for seed in table:
-        own = table[seed].dropna()
-        axes.plot(own.index, own, color=colour, linewidth=0.5, alpha=0.35, linestyle=curve.dashes, zorder=2)
-        if len(own) and seed in diverged:
-            axes.plot(own.index[-1:], own[-1:], "x", color=colour, markersize=4, markeredgewidth=1, zorder=3)
+    points = np.stack(np.broadcast_arrays(table.index.to_numpy()[:, None], table), -1)  # [steps, seeds, 2]
+    known = table.notna().to_numpy()
+    runs = {seed: points[known[:, place], place] for place, seed in enumerate(table)}
+    cap = "round" if curve.dashes == "-" else "butt"
+    lines = LineCollection(
+        [*runs.values()], colors=colour, linewidths=0.5, alpha=0.35, linestyles=curve.dashes, capstyle=cap, zorder=2
+    )
+    axes.add_collection(lines, autolim=False)
+    axes.update_datalim(points[known])
+    if ends := [runs[seed][-1] for seed in cell.ended("diverged") if len(runs.get(seed, ()))]:
+        axes.plot(*np.transpose(ends), "x", color=colour, markersize=4, markeredgewidth=1, zorder=3)
     return draw_mean(axes, table, colour, curve.dashes)
 
 
@@ -260,11 +267,28 @@ def _portray(axes: Axes, portrait: _Portrait, colours: Mapping[str, str]) -> Non
         inside = (np.abs(points - (low + high) / 2) < half).all(axis=1)
         outside = 1 - float(inside.mean())
         note += f", {outside:.0%} outside" if outside >= 0.005 else ""
-        axes.plot(*points[inside].T, ".", color=colour, markersize=1.6, alpha=0.35, markeredgewidth=0, rasterized=True)
+        _scatter(axes, points[inside], colour)
     if portrait.means is not None:
         size = min(7, 60 / len(portrait.means) ** 0.5)
         axes.plot(*portrait.means.T, "o", mfc="none", mec=style.INK, markersize=size, markeredgewidth=0.4, zorder=1.5)
     axes.set_xlabel(note, fontsize=style.SMALL, color=style.GREY)
+
+
+def _scatter(axes: Axes, points: Points, colour: str) -> None:
+    """Points on the figure above the axes, clipped to them.
+
+    Neighbours on one figure become one image of the PDF, where points on axes of their own would be an image, and a
+    buffer as large as the page, for each axes.
+    """
+    x, y = points.T
+    dots = Line2D(
+        x, y, linestyle="none", marker=".", color=colour, markersize=1.6, alpha=0.35, markeredgewidth=0, rasterized=True
+    )
+    dots.set_transform(axes.transData)
+    dots.set_clip_path(axes.patch)
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.add_artist(dots)
 
 
 def _by_objective(task: Task) -> dict[str, list[CellView]]:

@@ -46,7 +46,7 @@ def render(view: View, tables: Sequence[Table], pictures: Sequence[Picture], err
     command = view.manifest.get("command")
     return environment.get_template("page.html").render(
         view=view,
-        tables=tables,
+        tables=[table.read() for table in tables],
         arrows=ARROWS,
         pictures=pictures,
         errors=[(_place(error.path, view.folder), printable(error.reason)) for error in errors],

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 PAGE_WIDTH = 7.0
 COLUMN_WIDTH = 4.5
 """Inches: the text width of a page, which no figure exceeds, and what one panel of curves takes."""
 DPI = 200
+MOST_PIXELS = 10_000_000
+"""Of a page of a PDF, while it is drawn: each takes thirty bytes."""
 GREY = "#767676"
 INK = "#222222"
 SMALL = 7.0
@@ -61,6 +63,9 @@ RC: Any = {
 }
 
 _COLOURS = json.loads(Path(__file__).with_name("colours.json").read_text(encoding="utf-8"))
+
+WAYS: Mapping[str, str] = _COLOURS["ways"]
+"""A colour for each way to step replicas, the baseline first."""
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
@@ -127,7 +132,8 @@ def log_steps(axes: Axes, steps: Iterable[float]) -> None:
     else:
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(short))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", which="minor", labelbottom=False)
 
 
 def log_values(axes: Axes) -> None:
@@ -135,7 +141,8 @@ def log_values(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(short))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="y", which="minor", labelleft=False)
 
 
 def short(value: float, _: object = None) -> str:
@@ -189,14 +196,19 @@ def settle(figure: Figure) -> None:
     assert engine is not None
     for _ in range(2):  # labels that are aligned move after the first time
         engine.execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # with any, saving would draw everything twice
 
 
 def pdf(figure: Figure, title: str, caption: str) -> bytes:
-    """The figure as a page with embedded outlines and no date: equal figures, equal bytes."""
+    """The figure as a page with embedded outlines and no date: equal figures, equal bytes.
+
+    What it has of pixels is twice as fine as in the PNG, or as fine as ``MOST_PIXELS`` allow.
+    """
     sink = io.BytesIO()
+    width, height = figure.get_size_inches()
+    dpi = min(2 * DPI, math.sqrt(MOST_PIXELS / (width * height)))
     metadata = {"Title": title, "Subject": caption, "CreationDate": None}
-    figure.savefig(sink, format="pdf", dpi=2 * DPI, metadata=metadata)
+    figure.savefig(sink, format="pdf", dpi=dpi, metadata=metadata)
     return sink.getvalue()
 
 

@@ -10,8 +10,8 @@ import io
 import math
 import re
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.records import printable
@@ -44,6 +44,10 @@ class Heading:
     """Whether it holds text, which may take several lines."""
     scale: str = ""
     """Columns of one scale share their decimals; empty for a column of its own."""
+    digits: int = 0
+    """Significant digits that each number has, whatever the others have; 0 where a column shares its decimals."""
+    csv_only: bool = False
+    """Whether a person who reads the table does without it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,16 @@ class Table:
     title: str = "Results"
     """Of its section of the page."""
 
+    def read(self) -> Table:
+        """Without the columns that only the CSV has."""
+        kept = [index for index, heading in enumerate(self.headings) if not heading.csv_only]
+
+        def cut(row: Row) -> Row:
+            return replace(row, entries=tuple(row.entries[index] for index in kept))
+
+        parts = tuple(Part(part.title, tuple(map(cut, part.rows))) for part in self.parts)
+        return replace(self, headings=tuple(self.headings[index] for index in kept), parts=parts)
+
     def shown(self) -> list[tuple[Part, list[tuple[Row, list[Shown]]]]]:
         """Every entry as text, part by part and row by row."""
         return [(part, self._rows(part)) for part in self.parts]
@@ -95,17 +109,31 @@ class Table:
         for row in part.rows:
             for scale, entry in zip(scales, row.entries, strict=True):
                 entries[scale].append(entry)
-        places = [_decimals(entries[scale]) for scale in scales]
+        writers = [_writer(heading, entries[scale]) for heading, scale in zip(self.headings, scales, strict=True)]
         return [
             (
                 row,
                 [
-                    _show(entry, decimals, heading.key in row.best)
-                    for entry, decimals, heading in zip(row.entries, places, self.headings, strict=True)
+                    _show(entry, write, heading.key in row.best)
+                    for entry, write, heading in zip(row.entries, writers, self.headings, strict=True)
                 ],
             )
             for row in part.rows
         ]
+
+
+def _writer(heading: Heading, entries: Sequence[Entry]) -> Callable[[float], str]:
+    """How a column's numbers are written."""
+    if heading.digits:
+        return lambda value: _number(value, _places(value, heading.digits))
+    decimals = _decimals(entries)
+    return lambda value: _number(value, decimals)
+
+
+def _places(value: float, digits: int) -> int:
+    """As many decimals as show so many digits of the value."""
+    rounded = float(f"{value:.{digits}g}")
+    return max(0, digits - 1 - math.floor(math.log10(abs(rounded)))) if rounded and math.isfinite(rounded) else 0
 
 
 def _decimals(entries: Sequence[Entry]) -> int:
@@ -118,20 +146,20 @@ def _decimals(entries: Sequence[Entry]) -> int:
     return min(4, max(0, 1 - math.floor(math.log10(statistics.median(sizes))))) if sizes else 0
 
 
-def _show(entry: Entry, decimals: int, best: bool) -> Shown:
+def _show(entry: Entry, write: Callable[[float], str], best: bool) -> Shown:
     if entry is None:
         return Shown("")
     if isinstance(entry, str):
         return Shown(entry)
     if isinstance(entry, Estimate):
-        low, high = _number(entry.low, decimals), _number(entry.high, decimals)
+        low, high = write(entry.low), write(entry.high)
         interval = f"[{low}, {high}]" if math.isfinite(entry.low) else ""
         # A mean of values that cancel is 0 but for rounding.
         value = 0.0 if abs(entry.value) < 1e-12 * max(abs(entry.low), abs(entry.high)) else entry.value
-        return Shown(_number(value, decimals), interval, best)
+        return Shown(write(value), interval, best)
     if isinstance(entry, Quoted):
         return Shown(f"{entry.value:,}", "" if entry.spread is None else f"\u00b1 {entry.spread:,}")
-    return Shown(f"{entry:,}" if isinstance(entry, int) else _number(entry, decimals))
+    return Shown(f"{entry:,}" if isinstance(entry, int) else write(entry), best=best)
 
 
 def _number(value: float, decimals: int) -> str:
@@ -145,6 +173,7 @@ def _number(value: float, decimals: int) -> str:
 
 def markdown(table: Table) -> str:
     """The parts as GitHub's tables with padded columns, then the caption."""
+    table = table.read()
     heads = [" ".join(filter(None, (_markdown(h.label), ARROWS[h.direction]))) for h in table.headings]
     blocks = []
     for part, rows in table.shown():
@@ -188,6 +217,7 @@ def _latex(text: str) -> str:
 
 def latex(table: Table) -> str:
     """A floating table for booktabs; intervals stand under values and words wrap, to fit a page 16 cm wide."""
+    table = table.read()
     sides = ["l" if i == 0 or h.words else "r" for i, h in enumerate(table.headings)]
     columns = "".join(sides)
     heads = " & ".join(_latex_heading(h, side) for h, side in zip(table.headings, sides, strict=True))

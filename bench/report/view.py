@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bench import records
@@ -76,7 +78,12 @@ class CellView:
     @cached_property
     def outcomes(self) -> Outcomes:
         """How its runs ended."""
-        return outcomes(self.last, len(self.seeds))
+        return outcomes(self.ends, len(self.seeds))
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The status of each run that has a record, in the order of seeds."""
+        return tuple(self._ends.values())
 
     def ended(self, *statuses: str) -> list[int]:
         """The seeds whose run ended so, or so."""
@@ -110,10 +117,25 @@ class CellView:
         """The column over steps (index), a run a column by its seed; what is not finite is missing."""
         if column not in self.rows:
             return pd.DataFrame()
-        table = self.rows.drop_duplicates(["seed", "step"], keep="first").pivot(
-            index="step", columns="seed", values=column
-        )
-        return table.astype(float).replace([math.inf, -math.inf], math.nan).dropna(how="all")
+        if column not in self._curves:
+            first, places, steps, seeds = self._observations
+            values = self.rows[column].to_numpy(np.float64, na_value=math.nan)[first]
+            table = np.full((len(steps), len(seeds)), math.nan)
+            table[places] = np.where(np.isfinite(values), values, math.nan)
+            self._curves[column] = pd.DataFrame(table, steps, seeds).dropna(how="all")
+        return self._curves[column]
+
+    @cached_property
+    def _curves(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    @cached_property
+    def _observations(self) -> tuple[npt.NDArray[np.bool_], tuple[npt.NDArray[np.intp], ...], pd.Index, pd.Index]:
+        """Which rows are the first of their seed and step, where each of them stands in a table, and its labels."""
+        first = ~self.rows.duplicated(["seed", "step"]).to_numpy()
+        labels = [self.rows[name].to_numpy()[first] for name in ("step", "seed")]
+        (steps, row), (seeds, place) = (np.unique(own, return_inverse=True) for own in labels)
+        return first, (row, place), pd.Index(steps, name="step"), pd.Index(seeds, name="seed")
 
     def median_seed(self, column: str) -> int | None:
         """The run in the (lower) middle by the column of those that ended well; by seed where none has the column."""
@@ -190,9 +212,9 @@ class View:
     outcomes: Outcomes = field(init=False)
 
     def __post_init__(self) -> None:
-        last = [cell.last for cell in self.cells]
+        ends = [status for cell in self.cells for status in cell.ends]
         planned = sum(len(cell.seeds) for cell in self.cells)
-        object.__setattr__(self, "outcomes", outcomes(pd.concat(last) if last else pd.DataFrame(), planned))
+        object.__setattr__(self, "outcomes", outcomes(ends, planned))
 
     @property
     def cells(self) -> tuple[CellView, ...]:
@@ -222,9 +244,9 @@ class View:
             yield self.manifest["git_commit"], self.manifest.get("git_dirty")
 
 
-def outcomes(last: pd.DataFrame, planned: int) -> Outcomes:
-    """Count how runs ended, from their last rows."""
-    ends = Counter(last["status"].astype(str)) if len(last) else Counter[str]()
+def outcomes(statuses: Iterable[str], planned: int) -> Outcomes:
+    """Count how runs ended, from the status of each."""
+    ends = Counter(statuses)
     failed = sum(ends[status] for status in records.FAILED)
     return Outcomes(planned, ends["ok"], ends["diverged"], failed, ends["skipped"], planned - ends.total())
 
@@ -246,12 +268,10 @@ def read(folder: Path) -> View:
     known = {f"{cell_id}-s{seed}" for cell_id, seeds in planned.items() for seed in seeds}
     rows, damaged = records.load(folder, known if manifest else None)
     settings = {cell["cell_id"]: cell["settings"] for cell in manifest.get("cells", ())}
-    groups: dict[str, pd.DataFrame] = {}
-    if len(rows):
-        groups = {str(cell_id): part for cell_id, part in rows.groupby("cell_id", sort=True)}
-        for cell_id, part in groups.items():
-            settings.setdefault(cell_id, json.loads(part["settings"].iloc[0]))
-            planned.setdefault(cell_id, tuple(sorted(int(seed) for seed in part["seed"].unique())))
+    groups = _by_cell(rows)
+    for cell_id, part in groups.items():
+        settings.setdefault(cell_id, json.loads(part["settings"].iloc[0]))
+        planned.setdefault(cell_id, tuple(sorted(int(seed) for seed in part["seed"].unique())))
     return View(
         folder=folder,
         grid=str(manifest.get("grid") or (rows["grid"].iloc[0] if len(rows) else folder.resolve().name)),
@@ -262,6 +282,18 @@ def read(folder: Path) -> View:
         errors=(*errors, *damaged),
         strangers=len(records.finished(folder) - known) if manifest else 0,
     )
+
+
+def _by_cell(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each cell, by its id; where they lie together they are not copied."""
+    if not len(rows):
+        return {}
+    if not rows["cell_id"].is_monotonic_increasing:
+        rows = rows.sort_values("cell_id", kind="stable")
+    starts = np.flatnonzero(~rows["cell_id"].duplicated()).tolist()
+    names = rows["cell_id"].iloc[starts].tolist()
+    ends = [*starts[1:], len(rows)]
+    return {name: rows.iloc[start:end] for name, start, end in zip(names, starts, ends, strict=True)}
 
 
 def _tasks(

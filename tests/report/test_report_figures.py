@@ -11,13 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 from PIL import Image
 from synthetic import DIVERGED, OBJECTIVES, STEPS, make_world
 
 from bench import records
-from bench.report import Report, style, train, view
+from bench.report import Report, figures, style, train, view
 from bench.report.figures import Drawing
 from bench.report.view import View
 
@@ -117,6 +121,40 @@ def test_any_text_can_be_drawn(text: str) -> None:
         assert style.pdf(figure, "", "")
 
 
+def test_points_of_all_panels_are_one_image_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def widths() -> list[int]:
+        with style.applied():
+            figure = style.new_figure(2)
+            for axes in figure.subplots(1, 3):
+                figures._scatter(axes, np.random.default_rng(0).uniform(size=(50, 2)), "black")
+            style.settle(figure)
+            return [int(found) for found in re.findall(rb"/Width (\d+)", style.pdf(figure, "", ""))]
+
+    fine = widths()
+    assert len(fine) == 2  # colours, and how opaque they are
+    assert 0.9 * 7 * 2 * style.DPI < fine[0] <= 7 * 2 * style.DPI
+    monkeypatch.setattr(style, "MOST_PIXELS", 7 * 2 * 100**2)
+    assert widths()[0] == pytest.approx(fine[0] / 4, abs=2)
+
+
+def test_a_settled_figure_is_drawn_once_a_file() -> None:
+    class Counted(Line2D):
+        draws = 0
+
+        def draw(self, renderer: RendererBase) -> None:
+            Counted.draws += 1
+            super().draw(renderer)
+
+    with style.applied():
+        figure = style.new_figure(2)
+        figure.subplots().add_line(Counted([0, 1], [0, 1]))
+        style.settle(figure)
+        Counted.draws = 0
+        style.png(figure, "", "")
+        style.pdf(figure, "", "")
+    assert Counted.draws == 2
+
+
 # --- figures of a whole results folder
 
 
@@ -180,17 +218,20 @@ def test_samples_are_of_the_median_seed_with_modes_and_coverage(
 ) -> None:
     found, drawings = drawn
     shown = panels(drawings["samples"].figure)
-    assert len(shown) == 2 * 5
+    clouds = drawings["samples"].figure.artists
+    assert len(shown) == len(clouds) == 2 * 5
     for row, task in enumerate(found.tasks):
         real, *faces = shown[5 * row : 5 * row + 5]
+        own = clouds[5 * row + 1 : 5 * row + 5]
         assert real.get_title() == "real samples"
-        for axes, cell in zip(faces, task.cells, strict=True):
+        for axes, points, cell in zip(faces, own, task.cells, strict=True):
+            assert isinstance(points, Line2D)
             seed = cell.median_seed("emd")
             covered, by_mass = (cell.final(name)[seed or 0] for name in ("modes_covered", "modes_covered_by_mass"))
             total = 8 if task.dataset == "ring" else 25
             assert axes.get_title() == f"{cell.objective}\n{covered:g}/{total} modes ({by_mass:g} by mass)"
             assert axes.get_xlabel().startswith(f"seed {seed}")
-            points, circles = axes.lines
+            [circles] = axes.lines
             stored = records.load_samples(world, f"{cell.id}-s{seed}")
             assert stored is not None
             inside = {tuple(point) for point in np.column_stack(points.get_data())}
@@ -199,6 +240,8 @@ def test_samples_are_of_the_median_seed_with_modes_and_coverage(
             told = re.search(r", (\d+)% outside", axes.get_xlabel())
             assert abs((int(told[1]) if told else 0) / 100 - outside) <= 0.006
             assert points.get_color() == FIXED[cell.objective]
+            assert points.get_transform() == axes.transData
+            assert points.get_clip_box().bounds == axes.bbox.bounds
             np.testing.assert_array_equal(np.column_stack(circles.get_data()), stored["means"])
             assert axes.get_xlim() == real.get_xlim()
 
@@ -207,18 +250,24 @@ def test_curves_have_bands_single_seeds_crosses_and_the_floor(drawn: tuple[View,
     found, drawings = drawn
     for axes, task in zip(panels(drawings["emd"].figure), found.tasks, strict=True):
         assert axes.get_xscale() == "log"
-        assert len(axes.collections) == 4
+        assert len(axes.collections) == 2 * 4
         for cell in task.cells:
             own = [line for line in axes.lines if line.get_color() == FIXED[cell.objective]]
             lines = [line for line in own if line.get_marker() == "None"]
             crosses = [line for line in own if line.get_marker() == "x"]
-            thin = [line for line in lines if line.get_linewidth() < 1]
-            [thick] = [line for line in lines if line.get_linewidth() > 1]
+            [thick] = lines
+            [thin] = [
+                found
+                for found in axes.collections
+                if isinstance(found, LineCollection) and to_hex(found.get_color()[0]) == FIXED[cell.objective].lower()
+            ]
             diverged = [
                 seed for objective, name, seed in DIVERGED if (objective, name) == (cell.objective, task.dataset)
             ]
-            assert len(crosses) == len(diverged)
-            assert len(thin) == cell.rows["seed"].nunique()
+            assert sum(len(line.get_xdata()) for line in crosses) == len(diverged)
+            by_seed = cell.rows.dropna(subset="emd").groupby("seed")[["step", "emd"]]
+            for segment, (_, rows) in zip(thin.get_segments(), by_seed, strict=True):
+                np.testing.assert_array_equal(segment, rows)
             np.testing.assert_array_equal(thick.get_xdata(), STEPS)
             expected = cell.rows.dropna(subset="emd").groupby("step")["emd"].mean()
             np.testing.assert_allclose(thick.get_ydata(), expected, rtol=1e-12)
@@ -251,8 +300,6 @@ def test_settings_of_the_only_objective_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_panels_stand_in_even_rows_with_numbers_under_each_column(tmp_path: Path) -> None:
-    from bench.report import figures
-
     for count, rows in ((1, [1]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (7, [3, 3, 1])):
         assert [len(row) for row in figures.even_rows(range(count))] == rows
     folder = make_world(tmp_path / "w", objectives=["wgan_gp"], datasets=["ring"], seeds=[0])
@@ -273,8 +320,6 @@ def test_a_panel_has_room_for_its_labels() -> None:
 
 
 def test_what_has_no_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.report import figures
-
     monkeypatch.setattr(figures, "MOST_LINES", 2)
     monkeypatch.setattr(figures, "MOST_SAMPLES", 5)
     folder = make_world(tmp_path / "w", objectives=["wgan_gp"], rates=(1e-4, 2e-4, 3e-4, 4e-4, 5e-4), seeds=[0])

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.transforms import Bbox
 from synthetic import MEANS, OBJECTIVES, run_rows, settings_of, write_manifest
 
@@ -99,9 +101,11 @@ def test_every_reading_has_a_panel_with_the_means_of_every_cell(drawn: tuple[Vie
         }.items():
             axes = panel(title, index)
             for cell in task.cells:
-                own = [line for line in axes.lines if line.get_color() == FIXED[cell.objective]]
-                [thick] = [line for line in own if line.get_linewidth() > 1]
-                assert len(own) == 1 + len(SEEDS)
+                [thick] = [line for line in axes.lines if line.get_color() == FIXED[cell.objective]]
+                thin = [one for one in axes.collections if isinstance(one, LineCollection)]
+                colours = [to_hex(one.get_color()[0]) for one in thin]
+                own = thin[colours.index(FIXED[cell.objective].lower())]
+                assert len(own.get_segments()) == len(SEEDS)
                 expected = cell.rows.groupby("step")[column].mean()
                 np.testing.assert_allclose(np.asarray(thick.get_ydata()), expected, rtol=1e-12)
         modes = [line for line in panel("modes occupied", index).lines if line.get_color() == style.GREY]

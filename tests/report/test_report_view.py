@@ -122,6 +122,36 @@ def test_curves_end_where_a_run_diverged(world: Path) -> None:
     np.testing.assert_array_equal(table[3], pd.read_parquet(path)["emd"])
 
 
+def test_curves_are_a_pivot_of_what_is_finite() -> None:
+    """Of two rows on one step the first counts; steps without a value are not there, seeds without one are."""
+    rows = pd.DataFrame(
+        {
+            "seed": [3, 3, 3, 3, 1, 1, 2],
+            "step": [10, 20, 20, 40, 20, 10, 10],
+            "emd": [1.0, 2.0, 9.0, np.inf, 5.0, np.nan, -np.inf],
+            "none": [None] * 7,
+        }
+    )
+    cell = view.CellView("a", "a", "", (1, 2, 3), rows)
+    expected = pd.DataFrame({1: [np.nan, 5.0], 2: [np.nan, np.nan], 3: [1.0, 2.0]}, index=[10, 20])
+    pd.testing.assert_frame_equal(cell.curves("emd"), expected, check_names=False)
+    assert cell.curves("none").empty
+    assert cell.curves("nothing").empty
+
+
+def test_rows_belong_to_their_cell_whatever_lies_between_their_files(tmp_path: Path) -> None:
+    base = {"dataset": {"name": "ring"}, "objective": "a"}
+    for cell_id, seed, steps in (("a", 0, 1), ("a", 2, 1), ("a-s1", 0, 2)):
+        publish(tmp_path, cell_id, base | {"steps": steps}, seed=seed, run_id=f"{cell_id}-s{seed}")
+    assert [path.stem for path in sorted((tmp_path / "runs").iterdir())] == ["a-s0", "a-s1-s0", "a-s2"]
+    found = {cell.id: cell for cell in view.read(tmp_path).cells}
+    assert {name: cell.seeds for name, cell in found.items()} == {"a": (0, 2), "a-s1": (0,)}
+    assert {name: cell.rows["run_id"].tolist() for name, cell in found.items()} == {
+        "a": ["a-s0", "a-s2"],
+        "a-s1": ["a-s1-s0"],
+    }
+
+
 @pytest.mark.parametrize("seeds", [range(5), range(4)])
 def test_the_median_seed_is_the_lower_middle(small: Callable[..., Path], seeds: range) -> None:
     cell = view.read(small(seeds=seeds)).tasks[0].cells[0]
