@@ -21,10 +21,10 @@ def load(path: Path) -> Block:
 
 def refusal(text: str) -> str:
     """What is said about a text, checked for what every refusal must be."""
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UserError) as caught:
         parse(text, "F")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     message = str(caught.value)
     assert message.isprintable()
     assert message.startswith("F:")

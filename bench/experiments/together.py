@@ -22,6 +22,9 @@ BURST_SECONDS = 0.3
 PATIENCE_SECONDS = 60.0
 """How long one waits for the others at the start of a burst."""
 
+END_SECONDS = 10.0
+"""How long a process may take to end by itself."""
+
 Span: TypeAlias = "tuple[float, float]"
 """Begin and end by the clock that all processes of a machine share."""
 
@@ -56,7 +59,10 @@ class Together:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for line in self._lines:
+            line.close()  # which ends them, with what a compiler started beside them
         for process in self._processes:
+            process.join(END_SECONDS)
             process.kill()
             process.join()
 
