@@ -135,18 +135,18 @@ def chunk(bytes_each: int, replicas: int) -> int:
 
 def touched(p: Problem, state: Tree, batch: Tree, scalars: Tree) -> int:
     """Bytes that a step of one replica goes through: its state, and what the critic's loss keeps for the way back."""
-    kept: dict[int, int] = {}
+    kept: dict[int, torch.Tensor] = {}  # by place, which nothing else may take meanwhile: the answer decides last bits
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.data_ptr()] = tensor.nbytes
+        kept[tensor.data_ptr()] = tensor
         return tensor
 
     parameters = {name: value.detach().requires_grad_() for name, value in state["critic"].items()}
     fake = p.generator.apply(player(state, "generator"), batch["latent"]).detach()
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), plainly():
         _critic_loss(p, {**parameters, **state["critic_buffers"]}, state, batch, fake, scalars)
-    known = {tensor.data_ptr(): tensor.nbytes for _, tensor in leaves(state)}
-    return sum({**kept, **known}.values())
+    known = {tensor.data_ptr(): tensor for _, tensor in leaves(state)}
+    return sum(tensor.nbytes for tensor in {**kept, **known}.values())
 
 
 def with_coefficients(p: Problem, critic_steps: Sequence[int], state: Tree, draws: Tree, scalars: Tree) -> Tree:

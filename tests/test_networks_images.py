@@ -428,3 +428,24 @@ def test_an_mlp_takes_images_as_they_are() -> None:
     training = train("wgan_clip", mlp, KINDS["dcgan"], [0], "loop")
     assert training.generate(torch.randn(1, 5, 4)).shape == (1, 5, 1, 8, 8)
     assert training.diverged() == [None]
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape"),
+    [
+        *((Mlp(depth=2, width=4, norm=norm), (2,)) for norm in ("none", "layer", "batch")),
+        (Mlp(depth=2, width=4, minibatch_std=True), (2,)),
+        (Mlp(depth=2, width=4, constraint="spectral"), (2,)),
+        *((NETWORKS["dcgan"](width=2, norm=norm), (1, 8, 8)) for norm in ("none", "layer", "batch")),
+        (NETWORKS["resnet"](width=2), (1, 8, 8)),
+        (NETWORKS["unrolled_conv"](width=2), (1, 28, 28)),
+    ],
+)
+def test_a_network_says_whether_it_mixes_samples(settings: Any, shape: tuple[int, ...]) -> None:
+    """Where it does not, the engine joins real and fake samples in one batch."""
+    network, source = settings.build(shape, ()), torch.Generator().manual_seed(0)
+    parameters = {name: value + 0.1 for name, value in network.init(source).items()}
+    held = network.init_buffers(parameters, source)
+    x = torch.randn(8, *shape, generator=source)
+    together, apart = (network.apply({**parameters, **held}, batch)[:4] for batch in (x, x[:4]))
+    assert network.mixes == (not torch.allclose(together, apart, rtol=1e-4, atol=1e-6))
