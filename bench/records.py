@@ -50,7 +50,7 @@ IDENTITY = (
 
 TEXT = frozenset(
     {"grid", "cell_id", "run_id", "status", "message", "experiment", "objective", "dataset", "settings"}
-    | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm", "pair", "sampler"}
+    | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm", "pair", "sampler", "check"}
     | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit", "judge", "judge_of"}
 )
 FLAGS = frozenset({"git_dirty", "deterministic"})

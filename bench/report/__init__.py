@@ -9,9 +9,12 @@ from types import ModuleType
 
 from bench import records
 from bench.report import (
+    batches,
     depth,
     dirac,
+    emd_cost,
     estimate,
+    exact,
     known_samplers,
     lipschitz,
     optimal_critic,
@@ -42,6 +45,9 @@ SHOWN: Mapping[str, ModuleType] = {
     "dirac": dirac,
     "known_samplers": known_samplers,
     "throughput": throughput,
+    "exact": exact,
+    "emd_cost": emd_cost,
+    "batches": batches,
 }
 """What an experiment shows: a module with ``tables(view)`` and ``drawings(view, load)``."""
 
