@@ -162,7 +162,7 @@ def test_best_of_is_the_mean_of_the_best_over_all_subsets(direction, best, value
 @pytest.mark.parametrize("n", [2, 17, 1000, 100_000])
 def test_best_of_the_whole_numbers_has_a_closed_form(n, monkeypatch):
     """Of k of 1 ... n the least is (n + 1) / (k + 1) on average, the greatest k times as much."""
-    monkeypatch.setattr("bench.statistics.RESAMPLES", 10)
+    monkeypatch.setattr("bench.statistics.intervals.RESAMPLES", 10)
     draws = sorted({1, 2, 1 + n // 3, n // 2, n - 1, n})
     values = np.random.default_rng(n).permutation(n) + 1.0
     for direction, factor in (("down", lambda k: 1), ("up", lambda k: k)):
@@ -220,6 +220,6 @@ def test_best_of_refuses_what_has_no_meaning(values, draws):
 def test_a_wide_resample_is_taken_in_parts(monkeypatch):
     values = np.random.default_rng(5).normal(size=40)
     whole = best_of(values, [1, 7], "up")
-    monkeypatch.setattr("bench.statistics._AT_ONCE", 1000)
+    monkeypatch.setattr("bench.statistics.intervals._AT_ONCE", 1000)
     for one, other in zip(best_of(values, [1, 7], "up"), whole, strict=True):
         assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.02)
