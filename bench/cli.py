@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 import textwrap
 import traceback
@@ -18,8 +19,12 @@ from bench.errors import UserError, nearest
 if TYPE_CHECKING:
     from bench.grid import Grid
     from bench.plugins import File
+    from bench.report.choices import Choices
 
-KINDS = ("objectives", "datasets", "metrics", "networks", "optimizers", "pairs", "samplers", "experiments", "grids")
+KINDS = (
+    "objectives", "datasets", "metrics", "networks", "optimizers", "pairs", "samplers", "experiments", "grids",
+    "claims",
+)  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,11 +100,38 @@ def _parser() -> argparse.ArgumentParser:
     _add_launch(throughput, "rounds=5")
     throughput.add_argument("--json", action="store_true", help="print the rows, and nothing else, as JSON")
 
+    claims = add("claims", _claims, "train and judge what the ledger claims, and write it", plugins=False)
+    claims.add_argument("--only", action="append", default=[], metavar="ID",
+                        help="a claim, as in --only C1 or --only C1-tuned; may be repeated")  # fmt: skip
+    claims.add_argument("--budget", choices=("ci", "cpu", "gpu"), default="cpu", metavar="NAME",
+                        help="ci: minutes; cpu: two hours on two cores; gpu: all (default: cpu)")  # fmt: skip
+    claims.add_argument("--out", type=Path, default=Path("results"), metavar="DIR",
+                        help="folder of the results folders and of the ledger (default: results)")  # fmt: skip
+    claims.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (default: auto)")
+    claims.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core, or one for a GPU)")
+    claims.add_argument("--dry-run", action="store_true", help="print what there is to train, and do nothing")
+
     report = add("report", _report, "rebuild tables, figures and the page from the records alone")
     report.add_argument("folder", type=Path, metavar="DIR", help="results folder")
     report.add_argument("--gif", action="store_true", help="write images over training as animations too")
+    report.add_argument("--metrics", metavar="NAME,NAME", help="columns of metrics that tables show (default: all)")
+    report.add_argument("--estimator", choices=("mean", "iqm", "median"), help="of what tables show (default: mean)")
+    report.add_argument("--digits", type=_digits, metavar="N", help="digits of intervals that tables show (default: 2)")
+    report.add_argument("--columns", choices=("single", "double", "long"),
+                        help="LaTeX for one column of a page, for both, or over pages (default: double)")  # fmt: skip
     status = add("status", _status, "say how far a grid has come, from its results folder alone", plugins=False)
     status.add_argument("folder", type=Path, metavar="DIR", help="results folder")
+    compare = add("compare", _compare, "show in what results folders differ, and merge those of several machines")
+    compare.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="two results folders or more")
+    compare.add_argument("--out", type=Path, metavar="DIR", help="a new results folder with the records of all")
+    compare.add_argument("--mix", action="store_true",
+                         help="also of different code or devices; where runs differ, the first is kept")  # fmt: skip
+    export = add("export", _export, "write a results folder for a spreadsheet or for TensorBoard", plugins=False)
+    export.add_argument("folder", type=Path, metavar="DIR", help="results folder")
+    export.add_argument("--to", required=True, choices=("csv", "tensorboard"), metavar="FORMAT",
+                        help="csv: one file of all rows; tensorboard: an event file a run")  # fmt: skip
+    export.add_argument("--out", type=Path, metavar="PATH",
+                        help="where to (default: DIR/results.csv or DIR/tensorboard)")  # fmt: skip
     listing = add("list", _list, "list what a grid can name")
     listing.add_argument("kind", nargs="?", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     check = add("check", _check, "validate a grid file without running it, or test what a plug-in file brings")
@@ -152,12 +184,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     plugins = _plugins(arguments)
     grid = load_grid(arguments.grid, arguments.overrides, arguments.seeds)
-    if arguments.workers is not None and arguments.workers < 1:
-        raise UserError(f"--workers is a whole number from 1, not {arguments.workers}")
     options = Options(
         folder=arguments.out or Path("results") / grid.name,
         device=arguments.device,
-        workers=arguments.workers,
+        workers=_positive(arguments.workers),
         way=None if arguments.way == "auto" else arguments.way,
         dry=arguments.dry_run,
         force=arguments.force,
@@ -193,11 +223,52 @@ def _throughput(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _claims(arguments: argparse.Namespace) -> int:
+    from bench.claims import CLAIMS
+    from bench.claims.ledger import Options, settle
+
+    options = Options(
+        only=tuple(arguments.only),
+        budget=arguments.budget,
+        root=arguments.out,
+        device=arguments.device,
+        workers=_positive(arguments.workers),
+        dry=arguments.dry_run,
+    )
+    return settle(CLAIMS, options)
+
+
+def _positive(workers: int | None) -> int | None:
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers is a whole number from 1, not {workers}")
+    return workers
+
+
 def _report(arguments: argparse.Namespace) -> int:
     from bench.launch.run import rebuild
 
     _plugins(arguments)
-    return rebuild(arguments.folder, gif=arguments.gif)
+    return rebuild(arguments.folder, gif=arguments.gif, choices=_choices(arguments))
+
+
+def _digits(word: str) -> int:
+    if word not in tuple("123456789"):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to 9, not {word!r}")
+    return int(word)
+
+
+def _choices(arguments: argparse.Namespace) -> Choices | None:
+    """What is chosen of tables; None where nothing is."""
+    made = {name: getattr(arguments, name) for name in ("metrics", "estimator", "digits", "columns")}
+    made = {name: value for name, value in made.items() if value is not None}
+    if not made:
+        return None
+    if "metrics" in made:
+        made["metrics"] = tuple(name for name in re.split(r"[,\s]+", made["metrics"]) if name)
+    lazy_torch.withdraw()
+    from bench.report.choices import Choices
+
+    return Choices(**made)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -205,6 +276,29 @@ def _status(arguments: argparse.Namespace) -> int:
 
     print(status(arguments.folder))
     return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    _plugins(arguments)
+    lazy_torch.withdraw()
+    from bench.report.compare import compare
+
+    found = compare(arguments.folders, arguments.out, mix=arguments.mix)
+    print(found.text, end="")
+    for error in found.errors:
+        print(f"bench: left out: {error}", file=sys.stderr)
+    return 2 if found.errors else 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    lazy_torch.withdraw()
+    from bench.export import export
+
+    done = export(arguments.folder, arguments.to, arguments.out)
+    print(f"{done.path}: {done.rows:,} rows of {done.runs:,} runs, {done.unmeasured:,} of them without a number")
+    for error in done.errors:
+        print(f"bench: left out: {error}", file=sys.stderr)
+    return 2 if done.errors else 0
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,10 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-@pytest.mark.parametrize("words", [(), ("run",), ("throughput",), ("report",), ("status",), ("list",), ("check",)])
+COMMANDS = ("run", "throughput", "claims", "report", "compare", "export", "status", "list", "check")
+
+
+@pytest.mark.parametrize("words", [(), *((command,) for command in COMMANDS)])
 def test_help_is_there_for_every_command(bench: Bench, words: tuple[str, ...]) -> None:
     done = bench(*words, "--help")
     assert done.returncode == 0
