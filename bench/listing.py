@@ -51,6 +51,10 @@ def _lines(kind: str) -> list[str]:
             from bench.experiments import EXPERIMENTS
 
             return _aligned((name, _summary(inspect.getmodule(type(e)))) for name, e in EXPERIMENTS.items())
+        case "claims":
+            from bench.claims import CLAIMS
+
+            return _aligned((claim.id, claim.statement) for claim in CLAIMS.values())
         case _:
             paths = sorted((ROOT / "grids").rglob("*.yaml"))
             return [str(path.relative_to(ROOT)) for path in paths]

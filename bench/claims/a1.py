@@ -30,7 +30,7 @@ def _judge(found: Found) -> list[Part]:
 CLAIMS = (
     Claim(
         id="A1",
-        statement="moving 3, 2, 1, 4 to 1, 2, 4, 3 costs 5, by carrying 2, 2, -1 and 0 from each place to the next",
+        statement="Moving 3, 2, 1, 4 to 1, 2, 4, 3 costs 5, by carrying 2, 2, -1 and 0 from each place to the next",
         sources=("seed document 004", "Weng 2019, arXiv:1904.08994"),
         grids={"ci": (Asked("exact"),), "cpu": (Asked("exact"),)},
         rule=(

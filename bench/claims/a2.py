@@ -52,7 +52,7 @@ CLAIMS = (
     Claim(
         id="A2",
         statement=(
-            "between parallel lines at distance theta W is abs(theta), while for every theta but 0 JS is log 2, TV 1 "
+            "Between parallel lines at distance theta W is abs(theta), while for every theta but 0 JS is log 2, TV 1 "
             "and KL infinite; at 0 all are 0"
         ),
         sources=("seed documents 003, 004", "Arjovsky et al. 2017, arXiv:1701.07875, example 1"),

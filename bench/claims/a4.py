@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, closed_form, picks
 from bench.claims.reading import column, worst
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 
 def _judge(found: Found) -> list[Part]:
@@ -29,7 +32,7 @@ def _part(cell: CellView) -> Part:
 CLAIMS = (
     Claim(
         id="A4",
-        statement="a critic that scores real samples low and one that scores them high train the same generator",
+        statement="A critic that scores real samples low and one that scores them high train the same generator",
         sources=(
             "seed documents 004 (low for real) and 002 (high for real)",
             "Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1",

@@ -40,7 +40,7 @@ def _judge(found: Found) -> list[Part]:
 CLAIMS = (
     Claim(
         id="A5",
-        statement="the earth mover's distance is a distance between laws, cross-entropy is none",
+        statement="The earth mover's distance is a distance between laws, cross-entropy is none",
         sources=("seed document 001",),
         grids={"ci": (Asked("exact"),), "cpu": (Asked("exact"),)},
         rule=(

@@ -40,7 +40,7 @@ CLAIMS = (
     Claim(
         id="A6",
         statement=(
-            "for a fake sample that the critic is sure of, the minimax generator's gradient in the score vanishes, "
+            "For a fake sample that the critic is sure of, the minimax generator's gradient in the score vanishes, "
             "the non-saturating one's stays at -1, and WGAN's is -1 at every score"
         ),
         sources=(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import cmath
 import math
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, closed_form, pick, picks
 from bench.claims.reading import column, worst
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 TOLERANCE = 1e-6
 TENTH = 0.1
@@ -61,7 +64,7 @@ CLAIMS = (
     Claim(
         id="A7",
         statement=(
-            "near the equilibrium of the Dirac-GAN the linear parts of minimax, non-saturating and Wasserstein games "
+            "Near the equilibrium of the Dirac-GAN the linear parts of minimax, non-saturating and Wasserstein games "
             "have imaginary eigenvalues, WGAN-GP's field jumps, and R1 alone has negative real parts: the others "
             "circle, R1 converges"
         ),

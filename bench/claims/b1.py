@@ -34,7 +34,7 @@ CLAIMS = (
     Claim(
         id="B1",
         statement=(
-            "between two separated Gaussians the optimal discriminator is flat on both supports, where a critic has "
+            "Between two separated Gaussians the optimal discriminator is flat on both supports, where a critic has "
             "a slope"
         ),
         sources=("seed document 000", "Arjovsky et al. 2017, arXiv:1701.07875, figure 2"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import product
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, floor_of, mean_of, pick
 from bench.claims.reading import among, benchmark
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 TENTH = 0.1
 SOURCES = (
@@ -16,7 +19,7 @@ SOURCES = (
     "against: Stanczuk et al. 2021, arXiv:2103.01678; Mallasto et al. 2019, arXiv:1910.03875; Korotin et al. 2022, "
     "arXiv:2206.07767",
 )
-STATEMENT = "the loss of a Wasserstein critic is the Wasserstein distance"
+STATEMENT = "The loss of a Wasserstein critic is the Wasserstein distance"
 FULL = Asked("w1_benchmark", ("batch_size=1024", "pair.dim=[2,4,8,16,32,64]"), None, "w1_benchmark_1024")
 
 

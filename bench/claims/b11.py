@@ -38,10 +38,10 @@ def _reading(name: str, words: str, objective: str, threshold: float, side: Side
 
 CLAIMS = (
     _reading(
-        "gp", "whatever its value, the gradient of a critic under the penalty", "wgan_gp", 0.8, "above",
+        "gp", "Whatever its value, the gradient of a critic under the penalty", "wgan_gp", 0.8, "above",
         "the lowest published is .84",
     ),
     _reading(
-        "clip", "the gradient of a clipped critic hardly", "wgan_clip", 0.5, "below", "the highest published is .40"
+        "clip", "The gradient of a clipped critic hardly", "wgan_clip", 0.5, "below", "the highest published is .40"
     ),
 )  # fmt: skip

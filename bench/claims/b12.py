@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, difference, mean_of, pick
 from bench.claims.reading import diverged, paired
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 
 def _cells(found: Found) -> tuple[CellView, CellView]:
@@ -33,7 +36,7 @@ def _ties(found: Found) -> list[Part]:
 def _reading(name: str, words: str, rule: str, judge: Callable[[Found], list[Part]]) -> Claim:
     return Claim(
         id=f"B12-{name}",
-        statement=f"a discriminator rates all clear fakes alike, a critic keeps an order among them: {words}",
+        statement=f"A discriminator rates all clear fakes alike, a critic keeps an order among them: {words}",
         sources=("seed document 000", "Arjovsky et al. 2017, arXiv:1701.07875, figure 2"),
         grids={"cpu": (Asked("optimal_critic"),)},
         rule=(

@@ -34,7 +34,7 @@ def _judge(found: Found, reading: str) -> list[Part]:
 def _reading(name: str, words: str) -> Claim:
     return Claim(
         id=f"B2-{name}",
-        statement=f"the minimax generator's gradient vanishes as the discriminator nears its optimum, {words}",
+        statement=f"The minimax generator's gradient vanishes as the discriminator nears its optimum, {words}",
         sources=("seed documents 001, 002, 004", "Arjovsky & Bottou 2017, arXiv:1701.04862, figure 2"),
         grids={"cpu": (Asked("saturation"),)},
         rule=(

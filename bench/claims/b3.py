@@ -36,7 +36,7 @@ def _reading(name: str, words: str) -> Claim:
     return Claim(
         id=f"B3-{name}",
         statement=(
-            "the non-saturating generator's gradient grows as the discriminator is trained, and so does its variance, "
+            "The non-saturating generator's gradient grows as the discriminator is trained, and so does its variance, "
             f"{words}"
         ),
         sources=("Arjovsky & Bottou 2017, arXiv:1701.04862, figure 3 and theorem 2.6",),

@@ -29,7 +29,7 @@ CLAIMS = (
     Claim(
         id="B4",
         statement=(
-            "with a critic the generator's gradient does not vanish, so that it can be trained to convergence at once"
+            "With a critic the generator's gradient does not vanish, so that it can be trained to convergence at once"
         ),
         sources=("seed document 004", "Arjovsky et al. 2017, arXiv:1701.07875, section 3"),
         grids={"cpu": (Asked("saturation"),)},

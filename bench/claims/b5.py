@@ -28,7 +28,7 @@ CLAIMS = (
     Claim(
         id="B5",
         statement=(
-            "clipping makes the gradients of a 12-layer critic grow or shrink exponentially from layer to layer, the "
+            "Clipping makes the gradients of a 12-layer critic grow or shrink exponentially from layer to layer, the "
             "gradient penalty does not"
         ),
         sources=("seed document 004", "Gulrajani et al. 2017, arXiv:1704.00028, figure 1b"),

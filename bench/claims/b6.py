@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, mean_of, picks
 from bench.claims.reading import changes
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 SHARE = "share_at_bound"
 
@@ -40,7 +43,7 @@ def _pushed(found: Found) -> list[Part]:
 def _reading(name: str, words: str, rule: str, judge: Callable[[Found], list[Part]]) -> Claim:
     return Claim(
         id=f"B6-{name}",
-        statement=f"clipping pushes weights to the bounds: {words}",
+        statement=f"Clipping pushes weights to the bounds: {words}",
         sources=("Gulrajani et al. 2017, arXiv:1704.00028, figure 1c",),
         grids={"cpu": (Asked("depth"),)},
         rule=(

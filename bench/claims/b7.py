@@ -39,7 +39,7 @@ def _judge(found: Found) -> list[Part]:
 CLAIMS = (
     Claim(
         id="B7",
-        statement="the gradient penalty keeps the critic's slope near 1, on and off its segments; clipping does not",
+        statement="The gradient penalty keeps the critic's slope near 1, on and off its segments; clipping does not",
         sources=("seed documents 002 (the cone), 004", "Gulrajani et al. 2017, arXiv:1704.00028"),
         grids={"cpu": (Asked("lipschitz"),)},
         rule=(

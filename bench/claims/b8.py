@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, difference, pick
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 CLIPS = (0.01, 0.1)
 DATASETS = ("ring", "grid", "swiss_roll")
@@ -31,7 +34,7 @@ def _mean(cell: CellView, column: str) -> float:
 CLAIMS = (
     Claim(
         id="B8",
-        statement="clipped critics ignore higher moments of the data, which penalised critics follow",
+        statement="Clipped critics ignore higher moments of the data, which penalised critics follow",
         sources=("Gulrajani et al. 2017, arXiv:1704.00028, figure 1a",),
         grids={"cpu": (Asked("optimal_critic"),)},
         rule=(

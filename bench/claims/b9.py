@@ -33,7 +33,7 @@ def _judge(found: Found) -> list[Part]:
 CLAIMS = (
     Claim(
         id="B9",
-        statement="a very deep clipped critic often fails to converge",
+        statement="A very deep clipped critic often fails to converge",
         sources=("seed document 004",),
         grids={"cpu": (Asked("deep_critics"),)},
         rule=(

@@ -13,12 +13,13 @@ SOURCES = (
 )
 STATEMENT = "GANs with the minimax and the non-saturating loss drop modes that WGAN and WGAN-GP keep"
 RULE = (
-    "on ring and grid, for each of the two Wasserstein objectives against each of the two others, paired by seed at the "
-    "last step: modes covered (by the papers' rule of one sample) differ by more than 0, and reverse KL by less than 0"
+    "on ring and grid, for each of the two Wasserstein objectives against each of the two others, paired by seed at "
+    "the last step: modes covered (by the papers' rule of one sample) differ by more than 0, and reverse KL by less "
+    "than 0"
 )
 DEPARTURES = (
-    "mixtures of the WGAN-GP authors' toy code, networks of 2 x 128, 10,000 generator steps; the WGAN paper claims it of "
-    "images; by the rule of one sample a diffuse generator covers modes that it does not resolve"
+    "mixtures of the WGAN-GP authors' toy code, networks of 2 x 128, 10,000 generator steps; the WGAN paper claims it "
+    "of images; by the rule of one sample a diffuse generator covers modes that it does not resolve"
 )
 
 

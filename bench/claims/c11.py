@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.claims.base import Asked, Claim, Found, Part, picks
 from bench.claims.training import BySeed, Places, finals, over_settings, worst
-from bench.report.view import CellView, View
 from bench.statistics import Array
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView, View
 
 TRIED = 4
 """Settings of a search whose best is compared."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, pick, share_of
 from bench.claims.reading import diverged
 from bench.claims.training import BySeed
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 TIMES = 2.0
 """The floor, where a run has got there."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bench.claims.base import Asked, Claim, Found, Part, closed_form, pick, picks
 from bench.claims.reading import diverged
 from bench.claims.training import late_spread, logs, paired
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 NEAR = 0.1
 """Of the distance at the start, sqrt 2, which the records' late distance is relative to."""

@@ -40,8 +40,8 @@ def _reading(name: str, arms: Sequence[str], threshold: float, words: str) -> Cl
         sources=SOURCES,
         grids={"cpu": (Asked("modes"),), "gpu": (Asked("modes", ("steps=100000",), 100, "modes_100k_100_seeds"),)},
         rule=(
-            f"{LAW} above {threshold:g}, for both Wasserstein objectives on ring and grid ({' and '.join(arms)} settings); "
-            "a run that diverged has lost its modes"
+            f"{LAW} above {threshold:g}, for both Wasserstein objectives on ring and grid "
+            f"({' and '.join(arms)} settings); a run that diverged has lost its modes"
         ),
         judge=partial(_judge, arms=arms, threshold=threshold),
         departures="toy mixtures, 10,000 generator steps; a mode is covered by one sample within 3 std, as in VEEGAN",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench import records
 from bench.claims.base import Asked, Claim, Found, Part, share_of
-from bench.report.view import View
+
+if TYPE_CHECKING:
+    from bench.report.view import View
 
 
 def _judge(found: Found) -> list[Part]:

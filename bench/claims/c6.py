@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.claims.base import Asked, Claim, Found, Part, floor_of, pick
 from bench.claims.reading import diverged
 from bench.claims.training import BySeed, columns, ended, finals, logs, paired, worst
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 MORE = 1.1
 """How many times the EMD with the paper's critic steps is still as good."""

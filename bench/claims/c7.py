@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.claims.base import Asked, Claim, Found, Part, picks
 from bench.claims.reading import diverged
 from bench.claims.training import BySeed, finals, logs, paired, worst
-from bench.report.view import View
+
+if TYPE_CHECKING:
+    from bench.report.view import View
 
 SHAPES = 6
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, Side, floor_of, mean_of, pick
 from bench.claims.reading import diverged
 from bench.claims.training import exponent
-from bench.report.view import CellView
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView
 
 HALF = 0.5
 """Half-way between a jump, exponent 0, and a change in proportion, exponent 1."""

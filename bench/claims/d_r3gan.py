@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from bench.claims.base import Asked, Claim, Found, Part, picks
 from bench.claims.training import quoted
-from bench.report.view import CellView, View
+
+if TYPE_CHECKING:
+    from bench.report.view import CellView, View
 
 COLUMNS = {"modes_covered": "modes covered", "reverse_kl": "reverse KL"}
 

@@ -60,7 +60,7 @@ class Entry:
 
 
 def settle(claims: Mapping[str, Claim], options: Options) -> int:
-    """Train what the chosen claims need, judge every claim whose records are there, write the ledger; gives the exit code."""
+    """Train what the chosen claims need, judge all whose records are there, write the ledger; gives the exit code."""
     chosen = choose(claims, options.only)
     console = Console(soft_wrap=True)
     grids = {asked: _load(asked) for claim in claims.values() for asked in claim.asked(options.budget)}

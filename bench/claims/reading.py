@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from bench.claims.base import picks
-from bench.report.view import CellView, View
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.report.view import CellView, View
 
 TINY = sys.float_info.min
 """The smallest normal float64, 2.2e-308: what a size of 0 counts as where a logarithm is taken."""

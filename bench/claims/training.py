@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from bench.claims.base import Part, Side, beside, mean_of
-from bench.report.estimate import rank_correlation
-from bench.report.published import matches
-from bench.report.view import CellView, View
-from bench.statistics import RESAMPLES, Array, Estimate
+from bench.statistics import RESAMPLES, Array, Estimate, rank_correlation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.report.view import CellView, View
 
 BySeed: TypeAlias = Mapping[int, float]
 Places: TypeAlias = npt.NDArray[np.intp]
@@ -170,6 +171,8 @@ def quoted(
     Raises:
         LookupError: it quotes none.
     """
+    from bench.report.published import matches
+
     parts = []
     for cell in cells:
         for entry in view.manifest.get("published") or ():

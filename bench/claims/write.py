@@ -1,4 +1,4 @@
-"""How the ledger is written: a table of verdicts, and of each claim its rule, its parts and how to make the row again."""
+"""How the ledger is written: a table of verdicts; of each claim its rule, its parts and how to make the row again."""
 
 from __future__ import annotations
 
@@ -44,13 +44,17 @@ PARTS = (
     Heading("holm_p", "p (Holm)", digits=2),
 )
 LEGEND = (
-    "Effect: the mean over n seeds, or the share of them, with its 95 % interval (percentile bootstrap over seeds, expanded "
-    "for small n; exact binomial for shares); for a closed form the largest error. Reproduced: every part's interval lies "
-    "wholly on the claimed side of its threshold; refuted: one lies wholly on the other side, after Holm's correction over "
-    "all parts of the ledger; inconclusive: else. Within: all published numbers within 1.96 standard errors of our "
-    "intervals; same ordering: all orders as published. The row shows the weakest part of a claim that holds, and the "
-    "clearest against one that does not. Div.: runs that diverged. p: two-sided, that the effect is the threshold."
+    "Effect: the mean over n seeds, or the share of them, with its 95 % interval (percentile bootstrap over seeds, "
+    "expanded for small n; exact binomial for shares); for a closed form the largest error. Reproduced: every part's "
+    "interval lies wholly on the claimed side of its threshold; refuted: one lies wholly on the other side, after "
+    "Holm's correction over all parts of the ledger; inconclusive: else. Within: all published numbers within 1.96 "
+    "standard errors of our intervals; same ordering: all orders as published. The row shows the weakest part of a "
+    "claim that holds, and the clearest against one that does not. Div.: runs that diverged. p: two-sided, that the "
+    "effect is the threshold. Where all runs agree, the interval has no width and there is no p: it says that n runs "
+    "agreed, no more."
 )
+BRIEF = ("id", "statement", "verdict", "effect", "claimed", "n")
+"""Columns of the summary that a reader of the README sees."""
 
 
 def files(entries: Sequence[Entry], budget: Budget, data: Path) -> dict[str, str]:
@@ -58,8 +62,8 @@ def files(entries: Sequence[Entry], budget: Budget, data: Path) -> dict[str, str
     summary, parts = summary_table(entries, budget), parts_table(entries)
     return {
         "claims.md": _markdown(entries, summary, budget),
+        "summary.md": tables.markdown(_brief(entries, summary)),
         "claims.tex": tables.latex(summary, "long"),
-        "parts.tex": tables.latex(parts, "long"),
         "claims.csv": tables.csv_text(summary),
         "parts.csv": tables.csv_text(parts),
         "claims.html": page.render(page.load(data)),
@@ -87,6 +91,20 @@ def summary_table(entries: Sequence[Entry], budget: Budget) -> Table:
     """A row a claim."""
     rows = tuple(_row(entry) for entry in entries)
     return Table("claims", f"{LEGEND} Budget: {budget}.", SUMMARY, (tables.Part(counts(entries), rows),), "Claims")
+
+
+def _brief(entries: Sequence[Entry], summary: Table) -> Table:
+    """The verdicts with the numbers that they hang on, and no more."""
+    kept = [index for index, heading in enumerate(SUMMARY) if heading.key in BRIEF]
+    (part,) = summary.parts
+    verdict = [heading.key for heading in SUMMARY].index("verdict")
+    rows = []
+    for entry, row in zip(entries, part.rows, strict=True):
+        told = (*row.entries[:verdict], entry.judged.verdict, *row.entries[verdict + 1 :])
+        rows.append(Row(tuple(told[index] for index in kept)))
+    headings = tuple(SUMMARY[index] for index in kept)
+    caption = "What each number is, by which rule it is judged, and from what it departs: claims.md, beside this table."
+    return Table("summary", caption, headings, (tables.Part(part.title, tuple(rows)),))
 
 
 def _row(entry: Entry) -> Row:
@@ -146,7 +164,7 @@ def _markdown(entries: Sequence[Entry], summary: Table, budget: Budget) -> str:
             "Departures": claim.departures,
             "Records": entry.commits and f"commit {entry.commits}",
         }
-        lines += [f"- **{name}:** {tables._markdown(words)}" for name, words in facts.items() if words]
+        lines += [f"- **{name}:** {tables.escaped(words)}" for name, words in facts.items() if words]
         lines += ["", "```sh", command(claim, budget), "```", ""]
         if judged.parts:
             rows = tuple(_part_row(part, p) for part, p in zip(judged.parts, judged.adjusted, strict=True))

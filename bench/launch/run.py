@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -30,6 +30,9 @@ from bench.launch import WORK
 from bench.launch.plan import Plan, make_plan
 from bench.metrics.emd import memory
 from bench.yaml_file import shown
+
+if TYPE_CHECKING:
+    from bench.report.choices import Choices
 
 LOCK = ".lock"
 SUMMARY = "summary.json"
@@ -58,12 +61,19 @@ class Options:
     retry: bool = False
     plugins: tuple[plugins.File, ...] = ()
     """Those that the grid may name besides installed ones; they have been loaded."""
+    command: tuple[str, ...] = ()
+    """The words after ``python -m bench`` that the manifest tells; this process's own where there are none."""
 
 
 def run(grid: Grid, options: Options) -> int:
     """Train what is missing, then report; gives the exit code."""
     gc.freeze()  # the grid is there to the end: to look through a large one for garbage is a tenth of planning it
     console = Console(soft_wrap=True)
+    return train(grid, options, console) or (0 if options.dry else report(options.folder, console))
+
+
+def train(grid: Grid, options: Options, console: Console) -> int:
+    """Train what is missing; gives the exit code, which runs that failed leave at 0: reports tell of them."""
     device = _device(options.device)
     if options.way == "cuda_graph" and device == "cpu":
         raise UserError("--way cuda_graph: there is no CUDA device here; --way compiled is the nearest for a CPU")
@@ -86,15 +96,24 @@ def run(grid: Grid, options: Options) -> int:
             if code:
                 return code
             shutil.rmtree(options.folder / WORK, ignore_errors=True)
-        return _report(options.folder, console)
+    return 0
 
 
-def rebuild(folder: Path, *, gif: bool = False) -> int:
-    """Make the report again from the records alone, and animations of images too where they are asked for."""
+def report(folder: Path, console: Console, *, brief: bool = False) -> int:
+    """Tables, figures and the page, made again where records have changed; prints the tables unless ``brief``."""
+    with _locked(folder):
+        return _report(folder, console, brief=brief)
+
+
+def rebuild(folder: Path, *, gif: bool = False, choices: Choices | None = None) -> int:
+    """Make the report again from the records alone, and animations of images too where they are asked for.
+
+    With ``choices`` of tables; the next ``run`` makes the report without them.
+    """
     records.load_manifest(folder)
     (folder / SUMMARY).unlink(missing_ok=True)
     console = Console(soft_wrap=True)
-    code = _report(folder, console)
+    code = _report(folder, console, choices=choices)
     if gif:
         from bench.report.animation import animate
 
@@ -129,9 +148,9 @@ def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int,
     return 0
 
 
-def _report(folder: Path, console: Console) -> int:
+def _report(folder: Path, console: Console, *, brief: bool = False, choices: Choices | None = None) -> int:
     """Tables, figures and the page, unless the records are the same as those that the present ones were made from."""
-    path, seen = folder / SUMMARY, _fingerprint(folder)
+    path, seen = folder / SUMMARY, f"{_fingerprint(folder)}{f' {choices}' if choices else ''}"
     try:
         summary: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -140,11 +159,12 @@ def _report(folder: Path, console: Console) -> int:
         lazy_torch.withdraw()
         from bench.report import build
 
-        built = build(folder)
+        built = build(folder, choices) if choices else build(folder)
         text = "\n\n".join([*map(str, built.errors), *built.tables, str(built.outcomes)])
         summary = {"records": seen, "text": text, "failed": built.outcomes.failed}
         records.publish_bytes(json.dumps(summary, indent=1).encode(), path)
-    console.print(summary["text"], markup=False, highlight=False)
+    if not brief:
+        console.print(summary["text"], markup=False, highlight=False)
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
     if summary["failed"]:
         advice = f"{summary['failed']} runs failed; why is in {folder / 'logs'}; --retry failed tries them again"
@@ -153,13 +173,28 @@ def _report(folder: Path, console: Console) -> int:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Of the records' names and sizes, the manifest and what plug-ins show; quick, and the same after a clone."""
+    """Of the records' names and sizes, the manifest, what plug-ins show and the claims that the folder feeds.
+
+    Quick, and the same after a clone.
+    """
     digest = hashlib.sha256((folder / records.MANIFEST).read_bytes())
     digest.update("".join(f"{entry.name}\n" for entry in plugins.brought()).encode())
     for entry in sorted(os.scandir(folder / records.RUNS), key=lambda entry: entry.name):
         if entry.name.endswith(".parquet"):
             digest.update(f"{entry.name} {entry.stat().st_size}\n".encode())
+    digest.update(_claims(folder))
     return digest.hexdigest()
+
+
+def _claims(folder: Path) -> bytes:
+    """What the ledger beside the folder says of it, which its page shows; all of a ledger that cannot be read."""
+    path = folder.resolve().parent / "claims" / "claims.json"
+    data = path.read_bytes() if path.is_file() else b""
+    try:
+        told = [claim for claim in json.loads(data)["claims"] if folder.resolve().name in claim["grids"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return data
+    return json.dumps(told).encode() if told else b""
 
 
 def _device(wanted: str) -> str:
@@ -257,7 +292,7 @@ def _write_manifest(grid: Grid, options: Options, device: str) -> None:
         "versions": provenance.versions(),
         "device": device,
         "plugins": plugins.told(),
-        "command": ["python", "-m", "bench", *_command(sys.argv[1:])],
+        "command": ["python", "-m", "bench", *_command(list(options.command) or sys.argv[1:])],
     }
     data = json.dumps(manifest, indent=1).encode()
     if len(data) > records.LARGEST_MANIFEST:

@@ -4,7 +4,17 @@ The protocol follows Agarwal et al. 2021 (arXiv:2108.13264): an estimator, a boo
 Nothing here is drawn from outside: equal values, equal intervals.
 """
 
-from bench.statistics.estimators import Array, Estimator, iqm, mean, median, probability_of_improvement, profile
+from bench.statistics.estimators import (
+    Array,
+    Estimator,
+    Rank,
+    iqm,
+    mean,
+    median,
+    probability_of_improvement,
+    profile,
+    rank_correlation,
+)
 from bench.statistics.intervals import (
     RESAMPLES,
     Estimate,
@@ -27,6 +37,7 @@ __all__ = [
     "Array",
     "Estimate",
     "Estimator",
+    "Rank",
     "Scores",
     "best_of",
     "holm",
@@ -40,6 +51,7 @@ __all__ = [
     "paired_difference",
     "probability_of_improvement",
     "profile",
+    "rank_correlation",
     "seeds_for_mean",
     "seeds_for_share",
     "share",

@@ -7,12 +7,17 @@ and ``iqm`` are those of rliable (Agarwal et al. 2021); its median is another, t
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Rank = Literal["spearman", "kendall"]
+
+FEWEST_PAIRS = 3
+"""That a rank correlation takes."""
 
 
 class Estimator(Protocol):
@@ -77,3 +82,18 @@ def profile(values: npt.ArrayLike, thresholds: npt.ArrayLike, direction: Literal
     if direction == "down":
         return np.searchsorted(found, levels, side="right") / len(found)
     return 1 - np.searchsorted(found, levels, side="left") / len(found)
+
+
+def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike, rank: Rank = "spearman") -> float:
+    """Spearman's rho, or Kendall's tau-b, over the pairs of which both are finite.
+
+    NaN where they are fewer than ``FEWEST_PAIRS``, or where either has one value only.
+    """
+    from scipy import stats
+
+    pairs = np.stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    if pairs.shape[1] < FEWEST_PAIRS or not np.ptp(pairs, axis=1).all():
+        return math.nan
+    found = stats.spearmanr(*pairs) if rank == "spearman" else stats.kendalltau(*pairs)
+    return float(found.statistic)

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from bench.statistics.estimators import Array, Estimator, mean, probability_of_improvement
 from bench.statistics.scores import Scores
@@ -89,6 +88,8 @@ def _expanded(confidence: float, n: int) -> float:
 @lru_cache
 def _level(confidence: float, freedom: float, narrowed: float) -> float:
     """The same for a t law with so many degrees of freedom, and resamples with 1 / ``narrowed`` of the variance."""
+    from scipy import special
+
     quantile = special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(narrowed)
     return float(1 - 2 * special.ndtr(-quantile))
 
@@ -317,6 +318,8 @@ def _power(n: int, effect: float, confidence: float) -> float:
 
     By the noncentral F law of the statistic's square: of the noncentral t law scipy gives NaN far out.
     """
+    from scipy import special
+
     bound = float(special.stdtrit(n - 1, (1 + confidence) / 2))
     return float(1 - special.ncfdtr(1, n - 1, n * effect**2, bound**2))
 
@@ -331,6 +334,8 @@ def seeds_for_share(successes: int, n: int, threshold: float, confidence: float 
 
     None for n = 0 and where the share is the threshold; 10^6 stands for so many or more.
     """
+    from scipy import special
+
     if n == 0 or successes / n == threshold:
         return None
     if successes / n < threshold:  # the mirror image: failures against 1 - threshold
