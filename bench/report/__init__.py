@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,19 +16,23 @@ from bench.report import (
     estimate,
     exact,
     known_samplers,
+    ledger,
     lipschitz,
+    macros,
     optimal_critic,
     page,
     paths,
     saturation,
     score_curve,
     style,
+    summary,
     tables,
     throughput,
     train,
     view,
     w1_benchmark,
 )
+from bench.report.choices import DEFAULTS, Choices
 from bench.report.figures import Points
 from bench.report.view import CellView, Outcomes
 
@@ -44,10 +48,10 @@ SHOWN: Mapping[str, ModuleType] = {
     "w1_benchmark": w1_benchmark,
     "dirac": dirac,
     "known_samplers": known_samplers,
-    "throughput": throughput,
     "exact": exact,
-    "emd_cost": emd_cost,
     "batches": batches,
+    "emd_cost": emd_cost,
+    "throughput": throughput,
 }
 """What an experiment shows: a module with ``tables(view)`` and ``drawings(view, load)``."""
 
@@ -63,14 +67,15 @@ class Report:
     """Files that were left out, and why."""
 
 
-def build(folder: Path) -> Report:
+def build(folder: Path, choices: Choices = DEFAULTS) -> Report:
     """Write ``results.parquet``, ``tables/``, ``figures/`` and ``report.html`` into a results folder.
 
-    Equal records, samples and manifest give equal bytes. A folder without a record that can be read gets a page that
-    says so.
+    Equal records, samples and manifest, and an equal ledger beside the folder, give equal bytes. A folder without a
+    record that can be read gets a page that says so.
 
     Raises:
         RecordError: the folder holds neither records nor a manifest.
+        UserError: a choice that the tables of this folder do not offer.
         OSError: a file could not be written; those before it are in place.
     """
     if not (folder / records.RUNS).is_dir() and not (folder / records.MANIFEST).is_file():
@@ -85,23 +90,38 @@ def build(folder: Path) -> Report:
             errors.append(error)
             return None
 
+    def judged() -> ledger.Ledger | None:
+        try:
+            return ledger.beside(folder)
+        except records.RecordError as error:
+            errors.append(error)
+            return None
+
     made: list[tables.Table] = []
     pictures: list[page.Picture] = []
     if len(found.rows):
         records.publish_bytes(records.encode(found.rows), folder / "results.parquet")
     shown = SHOWN.get(found.experiment)
     if shown is not None:
-        made = shown.tables(found)
+        if shown is train:
+            made = train.tables(found, choices)
+        else:
+            choices.refuse(found.experiment)
+            made = shown.tables(found)
+        made = [replace(table, digits=choices.digits) for table in made]
         for table in made:
-            for ending, write in (("md", tables.markdown), ("tex", tables.latex), ("csv", tables.csv_text)):
-                records.publish_bytes(write(table).encode(), folder / "tables" / f"{table.name}.{ending}")
+            written = {"md": tables.markdown(table), "csv": tables.csv_text(table)}
+            written["tex"] = tables.latex(table, choices.columns)
+            for ending, text in written.items():
+                records.publish_bytes(text.encode(), folder / "tables" / f"{table.name}.{ending}")
+        records.publish_bytes(macros.numbers(found, made).encode(), folder / "tables" / "numbers.tex")
         with style.applied():
-            for drawing in shown.drawings(found, load):
-                style.settle(drawing.figure)
+            for drawing in summary.first(found, shown.drawings(found, load)):
                 texts = (records.printable(f"{found.grid}: {drawing.title}"), records.printable(drawing.caption))
                 pixels = style.png(drawing.figure, *texts)
                 records.publish_bytes(pixels, folder / "figures" / f"{drawing.name}.png")
                 records.publish_bytes(style.pdf(drawing.figure, *texts), folder / "figures" / f"{drawing.name}.pdf")
                 pictures.append(page.Picture(drawing.name, drawing.title, drawing.caption, pixels))
-    records.publish_bytes(page.render(found, made, pictures, errors).encode(), folder / "report.html")
+    text = page.render(found, made, pictures, errors, judged())
+    records.publish_bytes(text.encode(), folder / "report.html")
     return Report(found.outcomes, tuple(map(tables.markdown, made)), tuple(errors))

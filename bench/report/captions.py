@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.report.view import CellView, View
 
@@ -41,10 +41,10 @@ def measured_on(cells: Sequence[CellView]) -> str:
     return f"Measured on {', '.join(told)}." if told else ""
 
 
-def budget(cells: Sequence[CellView], budgets: Mapping[str, str] = BUDGETS) -> str:
+def budget(cells: Sequence[CellView]) -> str:
     """In what the runs' budgets are equal, and in what they are not."""
     same, other = [], []
-    for name, label in budgets.items():
+    for name, label in BUDGETS.items():
         values = {value for cell in cells for value in cell.final(name).values()}
         if len(values) == 1:
             same.append(f"{inside(label)} ({values.pop():,.0f})")

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -22,13 +20,12 @@ from bench.report.captions import BOOTSTRAP
 from bench.report.figures import Drawing
 from bench.report.tables import Entry, Heading, Part, Row, Table
 from bench.report.view import CellView, Task, View
-from bench.statistics import Array, interval, share
+from bench.statistics import Rank, interval, rank_correlation, share
 
 TRUTH = "emd"
 SIGNALS = {"score_gap": "Score gap", "js_estimate": "JS estimate", "critic_loss": "- Critic loss"}
 """What critics say, as columns of the records; of the loss the negative, which is what a critic maximises."""
 
-Rank = Literal["spearman", "kendall"]
 RANKS: Mapping[Rank, str] = {"spearman": "Spearman", "kendall": "Kendall"}
 """Correlations of ranks, with whom they are named after."""
 
@@ -37,14 +34,11 @@ CLEAR = 2.0
 """How many times its floor a distance is at least, where an estimate of it is compared with its value."""
 
 HALF = 0.5
-FEWEST = 3
-"""Checkpoints that a rank correlation takes."""
 
 LOG_2 = math.log(2)
 MOST_ROWS = 10
 """Cells that a figure has room for."""
 
-Values: TypeAlias = "Array | pd.Series[float]"
 
 SAID = (
     "Score gap: mean score of fresh real samples minus that of generated ones, which estimates the Wasserstein "
@@ -67,21 +61,6 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
     colours = style.colours(cell.objective for cell in view.cells)
     names = ["estimates", *(f"estimates_{k}" for k in range(2, len(tasks) + 1))]
     return [_draw(view, task, name, colours) for name, task in zip(names, tasks, strict=False)]
-
-
-def rank_correlation(x: Values, y: Values, rank: Rank = "spearman") -> float:
-    """Spearman's rho, or Kendall's tau-b, over the pairs of which both are finite.
-
-    NaN where they are fewer than ``FEWEST``, or where either has one value only.
-    """
-    from scipy import stats
-
-    pairs = np.stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
-    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-    if pairs.shape[1] < FEWEST or not np.ptp(pairs, axis=1).all():
-        return math.nan
-    found = stats.spearmanr(*pairs) if rank == "spearman" else stats.kendalltau(*pairs)
-    return float(found.statistic)
 
 
 def _runs(cell: CellView) -> list[int]:

@@ -179,7 +179,7 @@ def tints_of(cells: Sequence[CellView], colours: Mapping[str, str]) -> dict[str,
 
 
 @dataclass(frozen=True)
-class _Portrait:
+class Portrait:
     """A panel of samples."""
 
     cell: CellView | None
@@ -191,13 +191,17 @@ class _Portrait:
     """What the frame is set by."""
 
 
-def samples(tasks: Sequence[Task], load: Load, colours: Mapping[str, str], column: str) -> tuple[Figure, int] | None:
-    """Real samples, and those of each cell's median seed by the column; a row or more a task.
+def faces(tasks: Sequence[Task], load: Load, column: str) -> dict[Task, list[Portrait]]:
+    """Of the tasks with samples in the plane: real ones, then those of each cell's median seed by the column."""
+    return {task: found for task in tasks if (found := _portraits(task, load, column))}
+
+
+def samples(faces: Mapping[Task, Sequence[Portrait]], colours: Mapping[str, str]) -> tuple[Figure, int] | None:
+    """A row or more a task.
 
     Returns:
-        The figure, and how many cells it has no room for; None where no samples in the plane are stored.
+        The figure, and how many cells it has no room for; None where there are no faces.
     """
-    faces = {task: found for task in tasks if (found := _portraits(task, load, column))}
     rows = [(task, list(row)) for task, found in faces.items() for row in _chunks(found, SAMPLES_ABREAST)]
     if not rows:
         return None
@@ -209,14 +213,14 @@ def samples(tasks: Sequence[Task], load: Load, colours: Mapping[str, str], colum
     for axes, (task, row) in zip(grid, rows, strict=True):
         axes[0].set_ylabel(style.plain(task.label))
         for one, portrait in zip(axes, row, strict=False):
-            _portray(one, portrait, colours)
+            portray(one, portrait, colours)
         for one in axes[len(row) :]:
             one.set_axis_off()
     drawn = {portrait.cell.id for _, row in rows for portrait in row if portrait.cell is not None}
     return figure, sum(cell.id not in drawn for task in faces for cell in task.cells)
 
 
-def _portraits(task: Task, load: Load, column: str) -> list[_Portrait]:
+def _portraits(task: Task, load: Load, column: str) -> list[Portrait]:
     """The real samples first; empty where the task has no samples in the plane."""
     faces = []
     common: dict[str, Points] = {}
@@ -231,10 +235,10 @@ def _portraits(task: Task, load: Load, column: str) -> list[_Portrait]:
         note = str(cell.outcomes).replace(", ", "\n") if seed is None else f"seed {seed}"
         note += ": no samples" if seed is not None and fake is None else ""
         title = [style.plain(cell.objective, 26), style.plain(cell.variant, 26), _coverage(cell, seed)]
-        faces.append(_Portrait(cell, "\n".join(filter(None, title)), fake, note))
+        faces.append(Portrait(cell, "\n".join(filter(None, title)), fake, note))
     if "real" not in common:
         return []
-    first = _Portrait(None, "real samples", common["real"])
+    first = Portrait(None, "real samples", common["real"])
     return [replace(portrait, means=common.get("means"), real=common["real"]) for portrait in (first, *faces)]
 
 
@@ -246,7 +250,7 @@ def _coverage(cell: CellView, seed: int | None) -> str:
     return f"{row['modes_covered']:g}/{row['modes_total']:g} modes{mass}"
 
 
-def _portray(axes: Axes, portrait: _Portrait, colours: Mapping[str, str]) -> None:
+def portray(axes: Axes, portrait: Portrait, colours: Mapping[str, str]) -> None:
     """Points, the centres of modes, and a note on how much lies outside the frame, which the real samples set."""
     assert portrait.real is not None
     colour, ink = style.GREY, style.INK

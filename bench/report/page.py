@@ -1,4 +1,4 @@
-"""The page: one file that needs nothing else, neither network nor scripts."""
+"""The page of a results folder: what was asked, what was found, and how to do it again."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from bench.records import RecordError, printable
+from bench.report import cell_settings, html, style
+from bench.report.ledger import SIGNS, Ledger, Row, of_grid, rows
 from bench.report.tables import ARROWS, Table
 from bench.report.view import View
+
+SUMMARY = "summary"
+"""The name of the picture that stands first."""
+
+FULL_WIDTH = 1024
+"""Pixels of CSS that a picture as wide as a page of a paper is shown in."""
+
+MOST_COLUMNS = 13
+"""Of a table that is printed on an upright page; a broader one gets a page that lies on its side."""
+
+FEWEST_LISTED = 4
+"""Sections from which on a page has a list of its contents."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as pixels."""
+    """A figure as the pixels of a PNG."""
 
     name: str
     title: str
@@ -31,35 +43,71 @@ class Picture:
         """The pixels as the address of an image."""
         return f"data:image/png;base64,{base64.b64encode(self.pixels).decode()}"
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels of CSS, at one scale for all pictures, by the header of the PNG."""
+        scale = FULL_WIDTH / (style.PAGE_WIDTH * style.DPI)
+        width, height = (int.from_bytes(self.pixels[start : start + 4], "big") for start in (16, 20))
+        return round(width * scale), round(height * scale)
 
-def render(view: View, tables: Sequence[Table], pictures: Sequence[Picture], errors: Sequence[RecordError]) -> str:
+
+def render(
+    view: View,
+    tables: Sequence[Table],
+    pictures: Sequence[Picture],
+    errors: Sequence[RecordError],
+    ledger: Ledger | None = None,
+) -> str:
     """The page as HTML; every text is escaped by the template."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_readable,
-    )
     command = view.manifest.get("command")
-    return environment.get_template("page.html").render(
+    summary = next((picture for picture in pictures if picture.name == SUMMARY), None)
+    pictures = [picture for picture in pictures if picture is not summary]
+    claims = rows(of_grid(ledger, view.folder.resolve().name)) if ledger is not None else []
+    sections = _sections(tables, pictures, claims, errors)
+    return html.fill(
+        "page.html",
         view=view,
+        asked=_asked(view),
+        description=str(view.manifest.get("description") or ""),
+        sections=sections if len(sections) >= FEWEST_LISTED else [],
+        summary=summary,
+        ledger=ledger,
+        claims=claims,
+        signs=SIGNS,
         tables=[table.read() for table in tables],
         arrows=ARROWS,
+        fit=MOST_COLUMNS,
         pictures=pictures,
         errors=[(_place(error.path, view.folder), printable(error.reason)) for error in errors],
-        facts=_facts(view),
-        description=str(view.manifest.get("description") or ""),
-        command=shlex.join(map(str, command)) if isinstance(command, list) else str(command or ""),
+        shared=cell_settings.shared(view),
+        differing=cell_settings.differing(view),
         source=str(view.manifest.get("grid_source") or ""),
+        facts=_facts(view),
+        command=shlex.join(map(str, command)) if isinstance(command, list) else str(command or ""),
     )
 
 
-def _readable(value: Any) -> Any:
-    """Text without characters that are not for reading; the lines of a file stay lines."""
-    return "\n".join(map(printable, value.split("\n"))) if type(value) is str else value
+def _asked(view: View) -> str:
+    """How much was asked for: ``16 cells, 8 seeds each``."""
+    counts = sorted({len(cell.seeds) for cell in view.cells})
+    seeds = " to ".join(map(str, counts[:1] + counts[1:][-1:]))
+    cells = f"{len(view.cells):,} cell{'' if len(view.cells) == 1 else 's'}"
+    return f"{cells}, {seeds} seed{'' if seeds == '1' else 's'} each" if counts else "no cells"
+
+
+def _sections(
+    tables: Sequence[Table], pictures: Sequence[Picture], claims: Sequence[Row], errors: Sequence[RecordError]
+) -> list[tuple[str, str]]:
+    """The anchors and titles of what comes after the summary."""
+    return [
+        *([("claims", "Claims")] if claims else []),
+        *((f"table-{table.name}", table.title) for table in tables),
+        *((f"figure-{picture.name}", picture.title) for picture in pictures),
+        *([("left-out", "Left out")] if errors else []),
+        ("settings", "Settings"),
+        ("provenance", "Where the numbers come from"),
+        ("again", "How to run this again"),
+    ]
 
 
 def _place(path: Path, folder: Path) -> str:

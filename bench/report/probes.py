@@ -104,9 +104,8 @@ def _figure(view: View, tasks: Sequence[Task], rows: Sequence[tuple[_Reading, ..
             if row[0].unit == "modes" and not task.total("modes_total"):
                 for one in block[rows.index(row)]:
                     one.set_axis_off()
-        block[0, 0].annotate(
-            style.plain(task.title), (0, 1), (0, 17), xycoords="axes fraction", textcoords="offset points"
-        )
+        # A title may be wider than its panel, which a note beside it may not: panels would make way for it.
+        block[0, 0].set_title(f"{style.plain(task.title)}\n{rows[0][0].title}", loc="left", fontsize=style.SMALL)
     figures.label_columns(figure, grid, "steps")
     lines = [Line2D([], [], color=colour) for _, colour in names]
     figure.legend(lines, [name for name, _ in names], loc="outside upper left", ncols=abreast)

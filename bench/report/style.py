@@ -18,13 +18,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 PAGE_WIDTH = 7.0
 COLUMN_WIDTH = 4.5
 """Inches: the text width of a page, which no figure exceeds, and what one panel of curves takes."""
 DPI = 200
-MOST_PIXELS = 10_000_000
+MOST_PIXELS = 5_000_000
 """Of a page of a PDF, while it is drawn: each takes thirty bytes."""
 GREY = "#767676"
 INK = "#222222"
@@ -36,6 +36,7 @@ RC: Any = {
     "font.size": 8.0,
     "axes.titlesize": 8.0,
     "axes.labelsize": 8.0,
+    "axes.titley": 1.0,  # else each layout looks for what is above the axes, which takes a sixth of a report's time
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "text.color": INK,
@@ -98,8 +99,8 @@ def shades(colour: str, count: int) -> list[str]:
 
 
 def plain(text: str, longest: int = 60) -> str:
-    """The text in characters that the font has, on one line, cut where it is too long."""
-    text = text.encode("ascii", "backslashreplace").decode()
+    """The text in characters that the font has, those of Latin-1, on one line, cut where it is too long."""
+    text = text.encode("latin-1", "backslashreplace").decode("latin-1")
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
@@ -122,15 +123,18 @@ def new_figure(height: float, width: float = PAGE_WIDTH, gap: float = 0.02) -> F
 
 
 def log_steps(axes: Axes, steps: Iterable[float]) -> None:
-    """A logarithmic axis for steps; where step 0 was observed it stands left of the first decade."""
+    """A logarithmic axis for steps, with ticks at 1, 2 and 5 of each decade and numbers at 1.
+
+    Where step 0 was observed it stands left of the first decade.
+    """
     known = sorted(set(steps))
     if known and known[0] <= 0:
         first = next((step for step in known if step > 0), 1.0)
-        axes.set_xscale("symlog", linthresh=first, linscale=0.4)
+        axes.set_xscale("symlog", linthresh=first, linscale=0.4, subs=(2, 5))
         decades = range(math.ceil(math.log10(first)), math.floor(math.log10(max(known[-1], first))) + 1)
         axes.xaxis.set_major_locator(FixedLocator([0.0, *(10.0**decade for decade in decades)]))
     else:
-        axes.set_xscale("log")
+        axes.set_xscale("log", subs=(2, 5))
     axes.xaxis.set_major_formatter(FuncFormatter(short))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", which="minor", labelbottom=False)
@@ -141,8 +145,7 @@ def log_values(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(short))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="y", which="minor", labelleft=False)
+    axes.yaxis.set_minor_locator(NullLocator())  # every tick takes its time in each layout
 
 
 def short(value: float, _: object = None) -> str:
@@ -158,12 +161,17 @@ def panel_height(labels: int, least: float = 1.35) -> float:
     return max(least, 1.25 * SMALL / 72 * labels)
 
 
+def label_gap(height: float) -> float:
+    """How far apart labels one above another stand, as a share of a panel ``height`` inches high."""
+    return 1.25 * SMALL / 72 / height
+
+
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], height: float) -> None:
     """Write (y, text, colour) at the right of the axes, ``height`` inches high, each near its y and none over another.
 
     What has no y stands lowest.
     """
-    gap = 1.25 * SMALL / 72 / height
+    gap = label_gap(height)
     low, high = (axes.transData.transform((1, y))[1] for y in axes.get_ylim())
 
     def place_of(y: float) -> float:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.records import printable
+from bench.report.latex import latex as latex
 from bench.statistics import Estimate
 
 
@@ -30,7 +31,6 @@ Entry = str | int | float | Estimate | Quoted | None
 HUGE = 1e7
 """From here on a number is written with an exponent."""
 ARROWS = {"up": "\u2191", "down": "\u2193", "floor": "=", "none": ""}
-_LATEX_ARROWS = {"up": r"$\uparrow$", "down": r"$\downarrow$", "floor": "$=$", "none": ""}
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Part:
 
     title: str
     rows: tuple[Row, ...]
+    key: str = ""
+    """The title in as few words as tell it from the others; empty where it is short itself."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Shown:
     interval: str = ""
     """Or a spread."""
     best: bool = False
+    bounds: tuple[str, ...] = ()
+    """The numbers of the interval, or the spread."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ class Table:
     parts: tuple[Part, ...]
     title: str = "Results"
     """Of its section of the page."""
+    digits: int | None = None
+    """How many digits of the middle interval's half width a column shows, or of each of its numbers where it has digits
+    of its own; None for two, and for its own."""
 
     def read(self) -> Table:
         """Without the columns that only the CSV has."""
@@ -96,7 +103,7 @@ class Table:
         def cut(row: Row) -> Row:
             return replace(row, entries=tuple(row.entries[index] for index in kept))
 
-        parts = tuple(Part(part.title, tuple(map(cut, part.rows))) for part in self.parts)
+        parts = tuple(replace(part, rows=tuple(map(cut, part.rows))) for part in self.parts)
         return replace(self, headings=tuple(self.headings[index] for index in kept), parts=parts)
 
     def shown(self) -> list[tuple[Part, list[tuple[Row, list[Shown]]]]]:
@@ -109,7 +116,9 @@ class Table:
         for row in part.rows:
             for scale, entry in zip(scales, row.entries, strict=True):
                 entries[scale].append(entry)
-        writers = [_writer(heading, entries[scale]) for heading, scale in zip(self.headings, scales, strict=True)]
+        writers = [
+            _writer(heading, entries[scale], self.digits) for heading, scale in zip(self.headings, scales, strict=True)
+        ]
         return [
             (
                 row,
@@ -122,11 +131,12 @@ class Table:
         ]
 
 
-def _writer(heading: Heading, entries: Sequence[Entry]) -> Callable[[float], str]:
+def _writer(heading: Heading, entries: Sequence[Entry], digits: int | None) -> Callable[[float], str]:
     """How a column's numbers are written."""
     if heading.digits:
-        return lambda value: _number(value, _places(value, heading.digits))
-    decimals = _decimals(entries)
+        own = digits or heading.digits
+        return lambda value: _number(value, _places(value, own))
+    decimals = _decimals(entries, digits or 2)
     return lambda value: _number(value, decimals)
 
 
@@ -136,14 +146,17 @@ def _places(value: float, digits: int) -> int:
     return max(0, digits - 1 - math.floor(math.log10(abs(rounded)))) if rounded and math.isfinite(rounded) else 0
 
 
-def _decimals(entries: Sequence[Entry]) -> int:
-    """As many decimals as show two digits of the middle interval's half width, or of the middle number; at most 4."""
+def _decimals(entries: Sequence[Entry], digits: int) -> int:
+    """As many decimals as show so many digits of the middle interval's half width, or of the middle number.
+
+    At most two more than there are digits.
+    """
     sizes = [(e.high - e.low) / 2 for e in entries if isinstance(e, Estimate) and e.high > e.low]
     sizes = sizes or [abs(e) for e in entries if isinstance(e, float) and math.isfinite(e) and e]
     sizes = sizes or [
         abs(e.value) / 10 for e in entries if isinstance(e, Estimate) and math.isfinite(e.value) and e.value
     ]
-    return min(4, max(0, 1 - math.floor(math.log10(statistics.median(sizes))))) if sizes else 0
+    return min(digits + 2, max(0, digits - 1 - math.floor(math.log10(statistics.median(sizes))))) if sizes else 0
 
 
 def _show(entry: Entry, write: Callable[[float], str], best: bool) -> Shown:
@@ -153,12 +166,13 @@ def _show(entry: Entry, write: Callable[[float], str], best: bool) -> Shown:
         return Shown(entry)
     if isinstance(entry, Estimate):
         low, high = write(entry.low), write(entry.high)
-        interval = f"[{low}, {high}]" if math.isfinite(entry.low) else ""
+        bounds = (low, high) if math.isfinite(entry.low) else ()
         # A mean of values that cancel is 0 but for rounding.
         value = 0.0 if abs(entry.value) < 1e-12 * max(abs(entry.low), abs(entry.high)) else entry.value
-        return Shown(write(value), interval, best)
+        return Shown(write(value), f"[{low}, {high}]" if bounds else "", best, bounds)
     if isinstance(entry, Quoted):
-        return Shown(f"{entry.value:,}", "" if entry.spread is None else f"\u00b1 {entry.spread:,}")
+        spread = () if entry.spread is None else (f"{entry.spread:,}",)
+        return Shown(f"{entry.value:,}", "".join(f"\u00b1 {one}" for one in spread), bounds=spread)
     return Shown(f"{entry:,}" if isinstance(entry, int) else write(entry), best=best)
 
 
@@ -174,7 +188,7 @@ def _number(value: float, decimals: int) -> str:
 def markdown(table: Table) -> str:
     """The parts as GitHub's tables with padded columns, then the caption."""
     table = table.read()
-    heads = [" ".join(filter(None, (_markdown(h.label), ARROWS[h.direction]))) for h in table.headings]
+    heads = [" ".join(filter(None, (escaped(h.label), ARROWS[h.direction]))) for h in table.headings]
     blocks = []
     for part, rows in table.shown():
         lines = [[_markdown_entry(entry) for entry in entries] for _, entries in rows]
@@ -185,8 +199,8 @@ def markdown(table: Table) -> str:
         rule = ["-" * width if words else f"{'-' * (width - 1)}:" for width, words in zip(widths, left, strict=True)]
         body = [_padded(heads, widths, left), rule, *(_padded(line, widths, left) for line in lines)]
         text = "\n".join(f"| {' | '.join(line)} |" for line in body)
-        blocks.append(f"**{_markdown(part.title)}**\n\n{text}\n")
-    return "\n".join([*blocks, f"{_markdown(table.caption)}\n"])
+        blocks.append(f"**{escaped(part.title)}**\n\n{text}\n")
+    return "\n".join([*blocks, f"{escaped(table.caption)}\n"])
 
 
 def _padded(line: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> list[str]:
@@ -194,89 +208,14 @@ def _padded(line: Sequence[str], widths: Sequence[int], left: Sequence[bool]) ->
 
 
 def _markdown_entry(entry: Shown) -> str:
-    value = _markdown(entry.value)
+    value = escaped(entry.value)
     return f"{f'**{value}**' if entry.best else value} {entry.interval}".strip()
 
 
-def _markdown(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
     text = re.sub(r"([\\`*\[\]<>|~#$&!])", r"\\\1", printable(text))
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"{\char34}", "-": r"-{}", "\u2013": "--", "\u00b1": r"$\pm$",
-}  # fmt: skip
-
-
-def _latex(text: str) -> str:
-    text = "".join(c if c.isascii() or c in _LATEX else c.encode("unicode_escape").decode() for c in printable(text))
-    return "".join(_LATEX.get(c, c) for c in text)
-
-
-def latex(table: Table) -> str:
-    """A floating table for booktabs; intervals stand under values and words wrap, to fit a page 16 cm wide."""
-    table = table.read()
-    sides = ["l" if i == 0 or h.words else "r" for i, h in enumerate(table.headings)]
-    columns = "".join(sides)
-    heads = " & ".join(_latex_heading(h, side) for h, side in zip(table.headings, sides, strict=True))
-    lines = []
-    for part, rows in table.shown():
-        lines += [
-            r"\midrule",
-            rf"\multicolumn{{{len(table.headings)}}}{{l}}{{\textit{{{_latex(part.title)}}}}} \\[2pt]",
-        ]
-        for row, entries in rows:
-            values = [rf"\textbf{{{_latex(e.value)}}}" if e.best else _latex(e.value) for e in entries]
-            if row.aside:
-                values[0] = rf"\textit{{{values[0]}}}"
-            values = [_latex_words(v) if h.words else v for v, h in zip(values, table.headings, strict=True)]
-            lines.append(" & ".join(values) + r" \\")
-            if any(entry.interval for entry in entries):
-                lines.append(" & ".join(_latex_below(e.interval) for e in entries) + r" \\[2pt]")
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table*}",
-            r"\centering",
-            r"\setlength{\belowcaptionskip}{4pt}",
-            rf"\caption{{{_latex(table.caption)}}}",
-            rf"\label{{tab:{table.name}}}",
-            r"\scriptsize",
-            r"\setlength{\tabcolsep}{1.4pt}",
-            rf"\begin{{tabular*}}{{\textwidth}}{{@{{\extracolsep{{\fill}}}}{columns}@{{}}}}",
-            r"\toprule",
-            heads + r" \\",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular*}",
-            r"\end{table*}",
-            "",
-        ]
-    )
-
-
-def _latex_heading(heading: Heading, side: str) -> str:
-    lines = [""]
-    for word in heading.label.split():
-        if lines[-1] and len(f"{lines[-1]} {word}") > 10:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    texts = [_latex(line) for line in lines]
-    if heading.direction != "none":
-        texts[-1] += f" {_LATEX_ARROWS[heading.direction]}"
-    return rf"\shortstack[{side}]{{{(chr(92) * 2).join(texts)}}}"
-
-
-def _latex_below(text: str) -> str:
-    return rf"{{\tiny {_latex(text)}}}" if text else ""
-
-
-def _latex_words(text: str) -> str:
-    text = text.replace("=", r"=\allowbreak{}")
-    return rf"\parbox[t]{{3.6cm}}{{\raggedright\hangindent=1em {text}}}" if text else ""
 
 
 def csv_text(table: Table) -> str:
@@ -290,10 +229,10 @@ def csv_text(table: Table) -> str:
     rows = [row for part in table.parts for row in part.rows]
     ends = [_ends([row.entries[index] for row in rows]) for index in range(len(table.headings))]
     head = [f"{h.key}{end}" for h, own in zip(table.headings, ends, strict=True) for end in ("", *own)]
-    writer.writerow([_cell(key) for key in ("part", *head)])
+    writer.writerow([safe_cell(key) for key in ("part", *head)])
     for part in table.parts:
         for row in part.rows:
-            line: list[str | int | float] = [_cell(part.title)]
+            line: list[str | int | float] = [safe_cell(part.title)]
             for entry, own in zip(row.entries, ends, strict=True):
                 told = _parts(entry)
                 line += [told.get(end, "") for end in ("", *own)]
@@ -314,10 +253,10 @@ def _parts(entry: Entry) -> dict[str, str | int | float]:
         return {"": entry.value, "_low": entry.low, "_high": entry.high, "_n": entry.n}
     spread = entry.spread if isinstance(entry, Quoted) else None
     told = {"": entry.value if isinstance(entry, Quoted) else entry, "_spread": spread}
-    return {end: _cell(part) if isinstance(part, str) else part for end, part in told.items() if part is not None}
+    return {end: safe_cell(part) if isinstance(part, str) else part for end, part in told.items() if part is not None}
 
 
-def _cell(text: str) -> str:
+def safe_cell(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
     text = printable(text)
     return f"'{text}" if text.lstrip()[:1] in tuple("=+-@\uff1d\uff0b\uff0d\uff20") else text

@@ -8,14 +8,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from bench.metrics import FLOOR, METRICS, Column
-from bench.report import albums, captions, figures, images, probes, search, style
+from bench.report import (
+    albums,
+    captions,
+    figures,
+    images,
+    mode_maps,
+    probes,
+    profiles,
+    search,
+    style,
+    summary_train,
+)
 from bench.report.captions import BOOTSTRAP, BUDGETS
+from bench.report.choices import DEFAULTS, Choices
 from bench.report.figures import Curve, Drawing
 from bench.report.published import Published
 from bench.report.tables import Entry, Heading, Part, Row, Table
 from bench.report.view import CellView, Task, View
-from bench.statistics import interval, paired_difference
+from bench.statistics import Estimator, interval, mean
 
 CURVES = (
     (
@@ -30,70 +44,94 @@ _OF_IMAGES = frozenset(
     name for metric in METRICS.values() if metric.of_images and metric.space != "classes" for name in metric.columns
 )
 FEWEST_PAIRS = 5
-"""Below, no interval covers what it says, and nothing is called best."""
+"""Below, no interval covers what it says, and nothing is called worse."""
 
 
-def tables(view: View) -> list[Table]:
-    """The chosen cells with a part for each task, what only images have in a table of its own, and searches."""
+def tables(view: View, choices: Choices = DEFAULTS) -> list[Table]:
+    """The chosen cells with a part for each task, what only images have in a table of its own, and searches.
+
+    Raises:
+        UserError: a chosen metric was not measured.
+    """
+    budgets = {key: label for key, label in BUDGETS.items() if key in view.rows.columns}
+    choices.check([*view.measured, *budgets])
     tasks = [task.only(task.chosen) for task in view.tasks if task.chosen]
-    budgets = {name: label for name, label in BUDGETS.items() if name in view.rows.columns}
-    of_images = {name: column for name, column in view.measured.items() if name in _OF_IMAGES}
-    others = {name: column for name, column in view.measured.items() if name not in _OF_IMAGES}
+    measured = choices.kept(view.measured)
+    of_images = {name: column for name, column in measured.items() if name in _OF_IMAGES}
+    others = {name: column for name, column in measured.items() if name not in _OF_IMAGES}
     pictured = [task for task in tasks if any(_has(task, name) for name in of_images)]
-    found = [_quality(view, tasks, others, budgets, "quality", "Results")] if tasks else []
-    found += [_quality(view, pictured, of_images, {}, "images", "Images")] if pictured else []
+    plain = tasks if others or not of_images else []
+    told = choices.kept(budgets)
+    found = [_quality(view, choices, plain, others, told, "quality", "Results")] if plain else []
+    found += [_quality(view, choices, pictured, of_images, {}, "images", "Images")] if pictured else []
     return [*found, *search.tables(view)]
 
 
 def _quality(
-    view: View, tasks: Sequence[Task], measured: Mapping[str, Column], budgets: Mapping[str, str], name: str, title: str
+    view: View,
+    choices: Choices,
+    tasks: Sequence[Task],
+    measured: Mapping[str, Column],
+    budgets: Mapping[str, str],
+    name: str,
+    title: str,
 ) -> Table:
     headings = (
         Heading("objective", "Objective"),
         Heading("n", "n"),
         Heading("diverged", "Div."),
         Heading("lost", "Lost"),
-        *(Heading(name, column.label, column.direction) for name, column in measured.items()),
-        *(Heading(name, label) for name, label in budgets.items()),
+        *(Heading(key, column.label, column.direction) for key, column in measured.items()),
+        *(Heading(key, label) for key, label in budgets.items()),
     )
     cells = [cell for task in tasks for cell in task.cells]
     published = Published(view, cells, measured)
-    parts = tuple(_part(task, measured, tuple(budgets), published) for task in tasks)
-    return Table(name, _caption(view, cells, measured, budgets, published), headings, parts, title)
+    parts = tuple(_part(task, choices, measured, tuple(budgets), published) for task in tasks)
+    means = bool(budgets) and choices.estimator != "mean"
+    return Table(name, _caption(view, choices, cells, measured, published, means), headings, parts, title)
 
 
-def _part(task: Task, measured: Mapping[str, Column], budgets: Sequence[str], published: Published) -> Part:
+def _part(
+    task: Task, choices: Choices, measured: Mapping[str, Column], budgets: Sequence[str], published: Published
+) -> Part:
     rows = []
-    best = {name: winner for name, column in measured.items() if (winner := _best(task, name, column)) is not None}
+    best = {name: _best(task, name, column, choices.estimate) for name, column in measured.items()}
     for cell in task.cells:
         entries: list[Entry] = [cell.label, cell.outcomes.ok, cell.outcomes.diverged, cell.outcomes.lost]
-        entries += [interval(list(cell.final(name).values())) for name in measured]
+        entries += [interval(list(cell.final(name).values()), choices.estimate) for name in measured]
         entries += [_mean(cell, name) for name in budgets]
-        rows.append(Row(tuple(entries), frozenset(name for name, winner in best.items() if winner is cell)))
+        rows.append(Row(tuple(entries), frozenset(name for name, cells in best.items() if cell in cells)))
         rows += published.rows(cell, tuple(measured), before=3, after=len(budgets))
-    floors = [interval(list(task.floor(f"{name}{FLOOR}").values())) for name in measured]
+    floors = [interval(list(task.floor(f"{name}{FLOOR}").values()), choices.estimate) for name in measured]
     seeds = max((floor.n for floor in floors), default=0)
     known = (floor if floor.n else None for floor in floors)
     rows.append(Row(("floor", seeds, None, None, *known, *[None] * len(budgets)), aside=True))
-    return Part(task.title, tuple(rows))
+    return Part(task.title, tuple(rows), f"{task.dataset} {task.variant} {task.arm}")
 
 
-def _best(task: Task, name: str, column: Column) -> CellView | None:
-    """The cell with the best mean, where the paired interval of its difference to the runner-up leaves out zero."""
+def _best(task: Task, name: str, column: Column, estimator: Estimator = mean) -> tuple[CellView, ...]:
+    """The cell with the best estimate, and those that cannot be told from it; none where none can be told apart.
+
+    Two are told apart by the interval of the estimator of their differences, paired by seed: it leaves out zero. Cells
+    that share fewer than ``FEWEST_PAIRS`` seeds with the best are neither worse nor tied with it.
+    """
     if column.direction == "floor":
-        return None
+        return ()
     sign = 1 if column.direction == "up" else -1
     finals = [(cell, cell.final(name)) for cell in task.cells]
-    ranked = sorted(
-        ((cell, final) for cell, final in finals if final),
-        key=lambda one: -sign * math.fsum(one[1].values()) / len(one[1]),
-    )
-    if len(ranked) < 2:
-        return None
-    (winner, first), (_, second) = ranked[:2]
-    gap = paired_difference(first, second)
-    clear = sign * (gap.low if sign > 0 else gap.high) > 0
-    return winner if clear and gap.n >= FEWEST_PAIRS else None
+    known = [(cell, final, sign * float(estimator(np.array(list(final.values()))))) for cell, final in finals if final]
+    if not known:
+        return ()
+    winner, first, _ = max(known, key=lambda one: one[2])
+    tied, worse = [winner], 0
+    for cell, final, _ in known:
+        seeds = sorted(first.keys() & final.keys())
+        if cell is winner or len(seeds) < FEWEST_PAIRS:
+            continue
+        gap = interval([sign * (first[seed] - final[seed]) for seed in seeds], estimator)
+        worse += gap.low > 0
+        tied += [cell] if gap.low <= 0 else []
+    return tuple(tied) if worse else ()
 
 
 def _mean(cell: CellView, name: str) -> Entry:
@@ -116,10 +154,13 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
     pictured = albums.read(tasks, load, "emd")
     result = [drawing for album in pictured for drawing in images.drawings(album, colours, told)]
     planar = [task for task in tasks if task not in [album.task for album in pictured]]
-    portraits = figures.samples(planar, load, colours, "emd")
+    faces = figures.faces(planar, load, "emd")
+    portraits = figures.samples(faces, colours)
     if portraits is not None:
         own = [cell for task in planar for cell in task.cells]
         result.append(Drawing("samples", "Samples", _samples_caption(own, portraits[1], told), portraits[0]))
+    modes = mode_maps.read(tasks, load)
+    result += filter(None, [mode_maps.drawing(tasks, modes, colours, told)])
     for name, title, shown in CURVES:
         present = [[curve] for curve in shown if curve.column in view.rows.columns]
         measured = [task for task in tasks if any(_has(task, curve.column) for curve in shown)]
@@ -127,12 +168,15 @@ def drawings(view: View, load: figures.Load) -> list[Drawing]:
             figure, left_out = figures.curves(measured, present, colours)
             own = [cell for task in measured for cell in task.cells]
             result.append(Drawing(name, title, _curves_caption(own, title, left_out, told), figure))
+    result += filter(None, [profiles.drawing(tasks, colours, "emd", "EMD", told)])
     losses = [curve for curve in LOSSES if curve.column in view.rows.columns]
     if losses and tasks:
         figure, left_out = figures.curves(tasks, [losses], colours, apart=True)
         result.append(Drawing("losses", "Losses", _losses_caption(cells, left_out, told), figure))
-    probed = probes.drawing(view)
-    return [*result, *([probed] if probed is not None else []), *search.drawings(view, colours)]
+    result += filter(None, [probes.drawing(view)])
+    if any(task.drawn for task in view.tasks):
+        return [*search.drawings(view, colours), *result]
+    return [summary_train.drawing(view, tasks, faces, pictured, modes, colours), *result] if result else []
 
 
 def compared(view: View) -> list[Task]:
@@ -161,10 +205,11 @@ def _has(task: Task, column: str) -> bool:
 
 def _caption(
     view: View,
+    choices: Choices,
     cells: Sequence[CellView],
     measured: Mapping[str, Column],
-    budgets: Mapping[str, str],
     published: Published,
+    means: bool,
 ) -> str:
     units = "; ".join(
         f"{captions.inside(column.label)} in {column.unit}"
@@ -172,12 +217,12 @@ def _caption(
         if column.unit and column.unit.split()[0] not in column.label.lower()
     )
     return captions.sentences(
-        f"Mean over the n runs that ended well, of {captions.seeds(cells)} a cell, at their last step, with its "
-        f"{BOOTSTRAP} over seeds, expanded for small n.",
+        f"{choices.word.capitalize()} over the n runs that ended well, of {captions.seeds(cells)} a cell, at their "
+        f"last step, with its {BOOTSTRAP} over seeds, expanded for small n.",
         "Div.: runs that diverged; Lost: runs that failed, were skipped or are missing; neither has a value.",
         captions.skipped((cell.label, cell) for cell in cells),
-        "Bold: the best mean, where the 95 % interval of its difference to the runner-up, paired by seed over at least "
-        f"{FEWEST_PAIRS} seeds, leaves out zero.",
+        f"Bold: the best and those that cannot be told from it: the 95 % interval of their {choices.word} difference "
+        f"to it, paired by seed over at least {FEWEST_PAIRS} seeds, holds zero; nothing where all of them do.",
         "Floor: fresh real samples, as many, in place of generated ones.",
         "=: best at the floor, neither above it nor below."
         if any(column.direction == "floor" for column in measured.values())
@@ -187,7 +232,8 @@ def _caption(
         captions.judges(cells),
         captions.parts(cells),
         f"Units: {units}." if units else "",
-        captions.budget(cells, budgets),
+        captions.budget(cells),
+        "Steps and seconds are means." if means else "",
         captions.origin(view),
     )
 

@@ -319,7 +319,8 @@ def _tasks(
     for name, members in by_task.items():
         rest = {i: {k: v for k, v in flat[i].items() if k not in of_task[name]} for i in members}
         objectives = {cell_id: flat[cell_id].get("objective", "") for cell_id in members}
-        labels = _variants(rest, {i: (objective, draws.get(i) is None) for i, objective in objectives.items()})
+        kinds = {i: (objective, draws.get(i) is None) for i, objective in objectives.items()}
+        labels = _variants(rest, kinds, sparing=True)
         order = {objective: index for index, objective in enumerate(dict.fromkeys(objectives.values()))}
         cells = tuple(
             CellView(i, objectives[i], labels[i], planned[i], groups.get(i, none), plain[i], draws.get(i))
@@ -329,10 +330,13 @@ def _tasks(
     return tuple(tasks)
 
 
-def _variants(blocks: Mapping[str, Mapping[str, str]], families: Mapping[str, Hashable]) -> dict[str, str]:
+def _variants(
+    blocks: Mapping[str, Mapping[str, str]], families: Mapping[str, Hashable], *, sparing: bool = False
+) -> dict[str, str]:
     """In what each block differs from the others of its family: ``clip=0.1, lr=0.0005``.
 
-    Settings that end in one word and never differ from each other are told once, by that word.
+    Settings that end in one word and never differ from each other are told once, by that word. Where words are
+    spared, a value that more than half of the family have goes without saying.
     """
     result = {}
     for family in dict.fromkeys(families.values()):
@@ -345,7 +349,9 @@ def _variants(blocks: Mapping[str, Mapping[str, str]], families: Mapping[str, Ha
                 told.setdefault((key.rsplit(".", 1)[-1], values), []).append(key)
         for index, name in enumerate(members):
             parts: Sequence[str] = [
-                f"{same[0] if len(same) == 1 else word}={values[index]}" for (word, values), same in told.items()
+                f"{same[0] if len(same) == 1 else word}={values[index]}"
+                for (word, values), same in told.items()
+                if not sparing or 2 * values.count(values[index]) <= len(values)
             ]
             result[name] = ", ".join(parts)
     return result

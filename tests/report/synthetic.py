@@ -142,7 +142,8 @@ def make_world(
                     path = records.publish(pd.DataFrame(rows), folder)
                     if rows[-1]["status"] == "ok":
                         fake, real = points_of(dataset, SKILL[objective], seed), points_of(dataset, 1.0, 99)
-                        arrays = {"fake": fake, "real": real, "means": MEANS[dataset]}
+                        k = len(MEANS[dataset])
+                        arrays = {"fake": fake, "real": real, "means": MEANS[dataset], "weights": np.full(k, 1 / k)}
                         records.publish_samples(arrays, folder, path.stem)
     write_manifest(folder, cells, write)
     return folder

@@ -75,7 +75,7 @@ def same(tiles: list[np.ndarray], samples: np.ndarray) -> bool:
 
 def test_a_folder_has_pictures_of_images_beside_samples_in_the_plane(drawn: tuple[View, dict[str, Drawing]]) -> None:
     names = list(drawn[1])
-    assert names == [*(f"{kind}_blobs" for kind in KINDS), "samples", "emd"]
+    assert names == ["summary", *(f"{kind}_blobs" for kind in KINDS), "samples", "modes", "emd", "profiles"]
     told = [axes.get_title(loc="left") for axes in drawn[1]["emd"].figure.axes]
     assert {"ring", "blobs"} <= set(told)
     titles = {axes.get_title().split("\n")[0] for axes in drawn[1]["samples"].figure.axes if axes.axison}
@@ -293,7 +293,7 @@ def test_runs_that_cannot_be_drawn_are_told_and_named_once(tmp_path: Path, monke
     report = build(tmp_path)
     assert [error.path.name for error in report.errors] == [path.name]
     names = {file.stem for file in (tmp_path / "figures").iterdir()}
-    assert names == {"sheets_-a-b", "seeds_-a-b", "classes_-a-b", "nearest_-a-b"}
+    assert names == {"summary", "sheets_-a-b", "seeds_-a-b", "classes_-a-b", "nearest_-a-b"}
     assert "Runs without samples that can be drawn: 2." in (tmp_path / "report.html").read_text()
 
 

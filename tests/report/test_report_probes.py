@@ -88,7 +88,8 @@ def test_every_reading_has_a_panel_with_the_means_of_every_cell(drawn: tuple[Vie
     assert {text.get_text() for text in drawing.figure.legends[0].get_texts()} == set(OBJECTIVES[2:])
 
     def panel(title: str, task: int) -> Axes:
-        [axes] = [axes for axes in shown[2 * task :: 4] + shown[2 * task + 1 :: 4] if axes.get_title("left") == title]
+        own = shown[2 * task :: 4] + shown[2 * task + 1 :: 4]
+        [axes] = [axes for axes in own if axes.get_title("left").splitlines()[-1] == title]
         return axes
 
     for index, task in enumerate(found.tasks):

@@ -170,3 +170,13 @@ def test_the_commit_tells_where_files_were_changed(tmp_path: Path) -> None:
     publish(tmp_path, "a0", base, git_commit="f" * 40, git_dirty=True)
     publish(tmp_path, "a1", base | {"steps": 1}, git_commit="a" * 40)
     assert view.read(tmp_path).commit == f"{'a' * 10}, {'f' * 10} (modified)"
+
+
+def test_of_cells_only_what_is_unusual_is_told() -> None:
+    """One thing changed at a time: the plain cell has no variant, and no two have the same."""
+    changed = {"plain": {}, "deep": {"depth": "4"}, "narrow": {"width": "32"}, "smooth": {"act": "tanh"}}
+    blocks = {name: {"depth": "2", "width": "128", "act": "relu"} | own for name, own in changed.items()}
+    found = view._variants(blocks, dict.fromkeys(blocks, "a"), sparing=True)
+    assert found == {"plain": "", "deep": "depth=4", "narrow": "width=32", "smooth": "act=tanh"}
+    halves = {name: {"lr": lr} for name, lr in zip("abcd", "1122", strict=True)}
+    assert set(view._variants(halves, dict.fromkeys(halves, "a"), sparing=True).values()) == {"lr=1", "lr=2"}
