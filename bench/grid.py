@@ -78,7 +78,8 @@ class Grid:
         from datasets import DATASETS
         from datasets.images import NeedsFiles
 
-        named = {canonical(found): found for cell in self.cells if (found := cell.settings.get("dataset"))}
+        found = (cell.settings.get("dataset") for cell in self.cells)
+        named = {canonical(block): block for block in found if isinstance(block, Mapping)}  # else a name of its own kind
         sets = [build(settings, DATASETS) for settings in named.values()]
         words = [dataset.missing() for dataset in sets if isinstance(dataset, NeedsFiles)]
         return [line for line in words if line is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.claims.b10 import FULL
 from bench.claims.base import Asked, Claim, Found, Part, pick
 from bench.claims.training import quoted
 
@@ -30,10 +31,7 @@ CLAIMS = (
         id="D-w1",
         statement="The rows of weight clipping and of the gradient penalty in the tables of the W1 benchmark",
         sources=("Korotin et al. 2022, arXiv:2206.07767, 4 funnels, numbers of seed 2 in their code",),
-        grids={
-            "cpu": (Asked("w1_benchmark"),),
-            "gpu": (Asked("w1_benchmark", ("batch_size=1024",), None, "w1_benchmark_1024"),),
-        },
+        grids={"cpu": (Asked("w1_benchmark"),), "gpu": (FULL,)},
         rule=(
             "4 funnels in 2 to 32 dimensions, after training: cosine of the critic's gradient with the optimal one "
             "and estimate of W1, for clipping and the penalty, each within if the printed number, which is of one "
