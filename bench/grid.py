@@ -79,7 +79,7 @@ class Grid:
         from datasets.images import NeedsFiles
 
         found = (cell.settings.get("dataset") for cell in self.cells)
-        named = {canonical(block): block for block in found if isinstance(block, Mapping)}  # else a name of its own kind
+        named = {canonical(block): block for block in found if isinstance(block, Mapping)}  # else a mere name
         sets = [build(settings, DATASETS) for settings in named.values()]
         words = [dataset.missing() for dataset in sets if isinstance(dataset, NeedsFiles)]
         return [line for line in words if line is not None]

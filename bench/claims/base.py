@@ -67,7 +67,7 @@ class Part:
     side: Side
     """Where the claim has it: strictly above or below the threshold; ``at most`` for the error of a closed form."""
     p: float = math.nan
-    """Two-sided, that the effect is the threshold; NaN where nothing is random, or nothing varied."""
+    """Two-sided, that the effect is the threshold; NaN where nothing is random."""
     diverged: int = 0
     """Runs that diverged among those that the number is of; what they count for, the claim's rule says."""
     floor: float | None = None
@@ -165,14 +165,14 @@ def decide(parts: Sequence[Part], adjusted: Sequence[float]) -> Judged:
     if any(part.theirs is not None for part in parts):
         return _published(parts, told, judged)
     refuted = those("refuted")
-    standing = [place for place in refuted if not adjusted[place] > LEVEL]
+    standing = [place for place in refuted if adjusted[place] <= LEVEL]
     if standing:
-        first = min(standing, key=lambda place: (_last(adjusted[place]), place))
+        first = min(standing, key=lambda place: (adjusted[place], place))
         return judged("refuted", _counted(refuted, parts, "refuted"), first)
     open_ = [place for place in places if told[place] != "reproduced"]
     if open_:
         return judged("inconclusive", _undecided(open_, told, parts), open_[0])
-    weakest = max(places, key=lambda place: (_last(adjusted[place], 0.0), -place))
+    weakest = max(places, key=lambda place: (adjusted[place], -place))
     return judged("reproduced", _counted(list(places), parts, "reproduced"), weakest)
 
 
@@ -202,11 +202,6 @@ def _same_order(parts: Sequence[Part]) -> bool:
 
 def _ratio(value: float, threshold: float) -> float:
     return value / threshold if threshold else math.inf if value else 0.0
-
-
-def _last(p: float, nothing: float = -1.0) -> float:
-    """The p value for an order; what nothing varied in is clearest."""
-    return nothing if math.isnan(p) else p
 
 
 def _counted(places: Sequence[int], parts: Sequence[Part], word: str) -> str:
@@ -259,12 +254,17 @@ def mean_of(
     name: str, quantity: str, values: Iterable[float], threshold: float, side: Side,
     *, diverged: int = 0, floor: float | None = None,
 ) -> Part:  # fmt: skip
-    """The mean of one number a seed, with its interval; numbers that are not finite are missing."""
+    """The mean of one number a seed, with its interval; numbers that are not finite are missing.
+
+    Its p is Student's. Where all numbers are equal, which an interval without a width takes for certain, it is that of
+    the exact sign test, 2 / 2^n: as certain as n seeds that agree can make it.
+    """
     sample = [value for value in values if math.isfinite(value)]
     varied = len(set(sample)) > 1
+    above = sum(value > threshold for value in sample)
     return Part(
         name=name, quantity=quantity, effect=interval(sample), threshold=threshold, side=side,
-        p=p_value(sample, threshold) if varied else math.nan,
+        p=p_value(sample, threshold) if varied else p_share(above, len(sample), 0.5) if sample else math.nan,
         diverged=diverged, floor=floor,
         needed=seeds_for_mean(sample, threshold) if varied else None,
     )  # fmt: skip

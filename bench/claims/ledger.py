@@ -29,6 +29,10 @@ from bench.report import view
 from bench.statistics import holm
 
 RULES = "rules.json"
+METHOD = (
+    "bench.claims.base", "bench.claims.reading", "bench.claims.training", "bench.statistics.intervals",
+)  # fmt: skip
+"""Modules whose code is the method; its history stands in ``rules.json`` beside the rules'."""
 LARGEST_RULES = 1 << 22
 
 
@@ -160,15 +164,15 @@ def judge(
 
 
 def rule_hash(claim: Claim, budget: Budget, grids: Mapping[Asked, Grid]) -> str:
-    """Of all that decides a verdict but the records: the rule's words and code, and the runs that it is judged on."""
+    """Of what decides a verdict but records and method: the rule, in words and code, and the runs that it asks for."""
     runs = [digest([run.id for run in grids[asked].runs()]) for asked in claim.asked(budget)]
-    home_module = getattr(claim.judge, "func", claim.judge).__module__
-    code = [source_digest(name) for name in sorted(sys.modules) if name in _shared() | {home_module}]
+    code = source_digest(getattr(claim.judge, "func", claim.judge).__module__)
     return digest([claim.id, claim.statement, claim.rule, runs, code])
 
 
-def _shared() -> set[str]:
-    return {"bench.claims.base", "bench.claims.reading", "bench.claims.training"}
+def method_hash() -> str:
+    """Of what all verdicts share: how parts are read off, what their intervals and tests are, how they decide."""
+    return digest([source_digest(name) for name in METHOD])
 
 
 def _load(asked: Asked) -> Grid:
@@ -193,29 +197,38 @@ def _earlier(folder: Path) -> dict[str, list[str]]:
 
 def _publish(entries: Sequence[Entry], options: Options, folder: Path) -> None:
     """Write the ledger in all its forms; equal records, equal bytes."""
-    told = content(entries, options.budget)
     history = _earlier(folder)
     for entry in entries:
-        if entry.judged.verdict != "not judged" and history.get(entry.claim.id, [""])[-1] != entry.rule_hash:
-            history.setdefault(entry.claim.id, []).append(entry.rule_hash)
+        if entry.judged.verdict != "not judged":
+            _remember(history, entry.claim.id, entry.rule_hash)
+    _remember(history, "method", method_hash())
     records.publish_bytes(_json(history), folder / RULES)
-    records.publish_bytes(_json(told), folder / "claims.json")
-    for name, text in write.files(entries, options.budget, folder / "claims.json").items():
+    methods = tuple(other for other in history["method"] if other != method_hash())
+    records.publish_bytes(_json(content(entries, options.budget, methods)), folder / "claims.json")
+    for name, text in write.files(entries, options.budget, folder / "claims.json", methods).items():
         records.publish_bytes(text.encode(), folder / name)
+
+
+def _remember(history: dict[str, list[str]], name: str, rule: str) -> None:
+    """Note by what is judged, where it is not what was judged by last."""
+    if history.get(name, [""])[-1] != rule:
+        history.setdefault(name, []).append(rule)
 
 
 def _json(content: object) -> bytes:
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=True).encode() + b"\n"
 
 
-def content(entries: Sequence[Entry], budget: Budget) -> dict[str, Any]:
-    """The ledger as data."""
+def content(entries: Sequence[Entry], budget: Budget, methods: Sequence[str] = ()) -> dict[str, Any]:
+    """The ledger as data, with the methods that it was judged by before."""
     counts = Counter(entry.judged.verdict for entry in entries)
     commits = dict.fromkeys(word for entry in entries for word in entry.commits.split(", ") if word)
     return {
         "schema_version": 1,
         "budget": budget,
         "commit": ", ".join(sorted(commits)),
+        "method_hash": method_hash(),
+        "earlier_methods": list(methods),
         "versions": provenance.versions(),
         "counts": {verdict: counts[verdict] for verdict in base.VERDICTS if counts[verdict]},
         "wall_seconds": None,

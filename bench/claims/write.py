@@ -50,18 +50,18 @@ LEGEND = (
     "Holm's correction over all parts of the ledger; inconclusive: else. Within: all published numbers within 1.96 "
     "standard errors of our intervals; same ordering: all orders as published. The row shows the weakest part of a "
     "claim that holds, and the clearest against one that does not. Div.: runs that diverged. p: two-sided, that the "
-    "effect is the threshold. Where all runs agree, the interval has no width and there is no p: it says that n runs "
-    "agreed, no more."
+    "effect is the threshold, by Student's t or the exact binomial test; where all runs agree the interval has no "
+    "width, and p is that of the exact sign test, 2 / 2^n."
 )
 BRIEF = ("id", "statement", "verdict", "effect", "claimed", "n")
 """Columns of the summary that a reader of the README sees."""
 
 
-def files(entries: Sequence[Entry], budget: Budget, data: Path) -> dict[str, str]:
-    """The ledger's files by name, beside its data."""
+def files(entries: Sequence[Entry], budget: Budget, data: Path, methods: Sequence[str]) -> dict[str, str]:
+    """The ledger's files by name, beside its data; ``methods`` are those that it was judged by before."""
     summary, parts = summary_table(entries, budget), parts_table(entries)
     return {
-        "claims.md": _markdown(entries, summary, budget),
+        "claims.md": _markdown(entries, summary, budget, methods),
         "summary.md": tables.markdown(_brief(entries, summary)),
         "claims.tex": tables.latex(summary, "long"),
         "claims.csv": tables.csv_text(summary),
@@ -121,7 +121,7 @@ def _numbers(part: Part) -> tuple[tables.Entry, str]:
     """The effect, and what is claimed of it."""
     effect = part.effect.value if part.side == "at most" else part.effect
     if part.theirs is None:
-        return effect, f"{SIDES[part.side]} {part.threshold:g}"
+        return effect, f"{SIDES[part.side]} {part.threshold:.3g}"
     value, error = part.theirs
     return effect, f"{value:g}" if error is None else f"{value:g} \u00b1 {error:g}"
 
@@ -148,10 +148,12 @@ def _part_row(part: Part, adjusted: float) -> Row:
     return Row((part.name, part.quantity, *_numbers(part), part.verdict, *numbers))
 
 
-def _markdown(entries: Sequence[Entry], summary: Table, budget: Budget) -> str:
-    from bench.claims.ledger import command
+def _markdown(entries: Sequence[Entry], summary: Table, budget: Budget, methods: Sequence[str]) -> str:
+    from bench.claims.ledger import command, method_hash
 
-    lines = [f"# The ledger, budget {budget}", "", f"{counts(entries)}.", "", tables.markdown(summary)]
+    before = f" It was judged before by {', '.join(methods)}." if methods else ""
+    method = f"Intervals, tests and verdicts: method {method_hash()}.{before}"
+    lines = [f"# The ledger, budget {budget}", "", f"{counts(entries)}.", "", method, "", tables.markdown(summary)]
     for entry in entries:
         claim, judged = entry.claim, entry.judged
         lines += [f"## {claim.id}: {judged.verdict}", ""]

@@ -104,6 +104,9 @@ class Ledger:
     schema_version: Literal[1]
     budget: str
     commit: str
+    method_hash: str = ""
+    """Of the code by which all parts are read, tested and decided."""
+    earlier_methods: tuple[str, ...] = ()
     versions: dict[str, str]
     counts: dict[Verdict, _Count]
     wall_seconds: Annotated[float, Field(ge=0)] | None

@@ -29,7 +29,8 @@ class Quoted:
 
 Entry = str | int | float | Estimate | Quoted | None
 HUGE = 1e7
-"""From here on a number is written with an exponent."""
+TINY = 1e-4
+"""From the one on, and below the other where digits count, a number is written with an exponent."""
 ARROWS = {"up": "\u2191", "down": "\u2193", "floor": "=", "none": ""}
 
 
@@ -135,9 +136,16 @@ def _writer(heading: Heading, entries: Sequence[Entry], digits: int | None) -> C
     """How a column's numbers are written."""
     if heading.digits:
         own = digits or heading.digits
-        return lambda value: _number(value, _places(value, own))
+        return lambda value: _significant(value, own)
     decimals = _decimals(entries, digits or 2)
     return lambda value: _number(value, decimals)
+
+
+def _significant(value: float, digits: int) -> str:
+    """So many digits, whatever the size."""
+    if value and abs(value) < TINY:
+        return f"{value:.{digits - 1}e}"
+    return _number(value, _places(value, digits))
 
 
 def _places(value: float, digits: int) -> int:

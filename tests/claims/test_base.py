@@ -41,7 +41,8 @@ def test_a_part_tells_student_s_p_and_the_seeds_that_it_would_take() -> None:
     assert found.p == pytest.approx(stats.ttest_1samp(MIXED, 0).pvalue)
     assert found.needed is not None
     assert found.needed > len(MIXED)
-    assert math.isnan(part([0.0] * 8).p)  # nothing varied: nothing was by chance
+    assert part([0.0] * 8).p == part([1.0] * 8).p == pytest.approx(2 / 2**8)  # the sign test: n runs that agree
+    assert part([0.0] * 8).needed is None
 
 
 def test_values_that_are_not_finite_are_missing_and_are_counted_as_such() -> None:
@@ -89,8 +90,10 @@ def test_a_part_that_holm_does_not_leave_refutes_nothing() -> None:
     assert decided(part(barely))[0] == "refuted"
 
 
-def test_equal_values_on_the_other_side_refute_without_a_p() -> None:
+def test_runs_that_agree_refute_as_far_as_their_number_goes() -> None:
+    """An interval without a width lies wholly on a side, but few runs that agree leave it to chance."""
     assert decided(part(RIGHT), part([0.0] * 8)) == ("refuted", 1)
+    assert decided(part(RIGHT), part([0.0] * 5)) == ("inconclusive", 1)
 
 
 def test_a_straddling_part_leaves_a_claim_open() -> None:
