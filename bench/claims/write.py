@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,10 +61,11 @@ BRIEF = ("id", "statement", "verdict", "effect", "claimed", "n")
 def files(entries: Sequence[Entry], budget: Budget, data: Path, methods: Sequence[str]) -> dict[str, str]:
     """The ledger's files by name, beside its data; ``methods`` are those that it was judged by before."""
     summary, parts = summary_table(entries, budget), parts_table(entries)
+    brief = _brief(entries, summary)
     return {
         "claims.md": _markdown(entries, summary, budget, methods),
-        "summary.md": tables.markdown(_brief(entries, summary)),
-        "claims.tex": tables.latex(summary, "long"),
+        "summary.md": tables.markdown(brief),
+        "claims.tex": tables.latex(replace(brief, name="claims", caption=summary.caption), "long"),
         "claims.csv": tables.csv_text(summary),
         "parts.csv": tables.csv_text(parts),
         "claims.html": page.render(page.load(data)),
@@ -84,7 +86,8 @@ def terminal(entries: Sequence[Entry]) -> str:
 
 
 def _verdict(entry: Entry) -> str:
-    return ": ".join(filter(None, (entry.judged.verdict, entry.judged.why)))
+    verdict, why = entry.judged.verdict, entry.judged.why
+    return why if why.startswith(verdict) else ": ".join(filter(None, (verdict, why)))
 
 
 def summary_table(entries: Sequence[Entry], budget: Budget) -> Table:
@@ -102,7 +105,7 @@ def _brief(entries: Sequence[Entry], summary: Table) -> Table:
     for entry, row in zip(entries, part.rows, strict=True):
         told = (*row.entries[:verdict], entry.judged.verdict, *row.entries[verdict + 1 :])
         rows.append(Row(tuple(told[index] for index in kept)))
-    headings = tuple(SUMMARY[index] for index in kept)
+    headings = tuple(replace(SUMMARY[index], words=SUMMARY[index].key == "statement") for index in kept)
     caption = "What each number is, by which rule it is judged, and from what it departs: claims.md, beside this table."
     return Table("summary", caption, headings, (tables.Part(part.title, tuple(rows)),))
 

@@ -56,6 +56,7 @@ _TEXT = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"{\char34}", "-": r"-{}", "\u2013": "--", "\u00b1": r"$\pm$",
+    "\u2264": r"$\leq$",
 }  # fmt: skip
 _ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"'}
 _WIDTHS = {
@@ -95,9 +96,10 @@ def latex(table: Table, preset: Preset = "double") -> str:
     shown = table.shown()
     rows = [row for _, part in shown for row in part]
     stub = STUB * shape.width if any(_width(e[0].value) > STUB * shape.width for _, e in rows) else None
-    blocks = [_Block(part.title, tuple(_line(table.headings, *row, stub) for row in own)) for part, own in shown]
     widths = [_column(table.headings, [e[i] for _, e in rows], i, stub) for i in range(len(table.headings))]
     groups = _groups(widths, shape.width)
+    words = WORDS + _spare(table.headings, widths, shape.width)
+    blocks = [_Block(part.title, tuple(_line(table.headings, *row, stub, words) for row in own)) for part, own in shown]
     head, notes = _sentences(table.caption)
     label = f"tab:{table.name}{'' if preset == 'double' else f'-{preset}'}"
     write = _long if preset == "long" else _floats
@@ -202,24 +204,39 @@ def _body(block: _Block, group: Sequence[int], line: str, keep: str, stub: float
     yield rf"\multicolumn{{{len(group)}}}{{@{{}}l@{{}}}}{{{title}}} \\{keep}[2pt]"
     for row in block.lines:
         below = [row.below[i] for i in group]
-        yield " & ".join(row.cells[i] for i in group) + rf" \\{keep if any(below) else ''}"
+        end = keep if any(below) else "[2pt]" if row.height > LINE else ""
+        yield " & ".join(row.cells[i] for i in group) + rf" \\{end}"
         if any(below):
             yield " & ".join(below) + r" \\[1pt]"
 
 
-def _line(headings: Sequence[Heading], row: Row, entries: Sequence[Shown], stub: float | None) -> _Line:
+def _spare(headings: Sequence[Heading], widths: Sequence[float], line: float) -> float:
+    """Points that each column of words may take more, where a line holds all columns; 0 where it does not."""
+    wordy = sum(heading.words for heading in headings[1:])
+    room = line - sum(widths) - 2 * SEP * (len(widths) - 1)
+    return max(0.0, room) / wordy if wordy else 0.0
+
+
+def _line(headings: Sequence[Heading], row: Row, entries: Sequence[Shown], stub: float | None, words: float) -> _Line:
     cells, below, lines = [], [], 1
     for index, (heading, entry, raw) in enumerate(zip(headings, entries, row.entries, strict=True)):
         value = text(entry.value) if isinstance(raw, str) else number(entry.value)
         value = rf"\textbf{{{value}}}" if entry.best else value
         value = rf"\textit{{{value}}}" if row.aside and index == 0 else value
-        width = stub if index == 0 else WORDS if heading.words else None
+        width = stub if index == 0 else words if heading.words else None
         if width is not None:
             lines = max(lines, math.ceil(1.1 * _width(entry.value) / width))
             value = _wrapped(value, width)
         cells.append(value)
         below.append(rf"{{\tiny {number(entry.interval)}}}" if entry.interval else "")
+    if lines > 1:  # beside words of several lines an interval stands right under its value
+        cells = [_stacked(*both) if both[1] else both[0] for both in zip(cells, below, strict=True)]
+        return _Line(tuple(cells), ("",) * len(cells), max(LINE * lines, LINE + BELOW))
     return _Line(tuple(cells), tuple(below), LINE * lines + (BELOW if any(below) else 0))
+
+
+def _stacked(value: str, interval: str) -> str:
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{value} \\[-1pt] {interval}\end{{tabular}}"
 
 
 def _wrapped(value: str, width: float) -> str:
