@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--only", action="append", default=[], metavar="ID",
                         help="a claim, as in --only C1 or --only C1-tuned; may be repeated")  # fmt: skip
     claims.add_argument("--budget", choices=("ci", "cpu", "gpu"), default="cpu", metavar="NAME",
-                        help="ci: minutes; cpu: two hours on two cores; gpu: all (default: cpu)")  # fmt: skip
+                        help="ci: two minutes; cpu: some two hours on two cores; gpu: all (default: cpu)")  # fmt: skip
     claims.add_argument("--out", type=Path, default=Path("results"), metavar="DIR",
                         help="folder of the results folders and of the ledger (default: results)")  # fmt: skip
     claims.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where (default: auto)")
