@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,10 +110,8 @@ def _csv(frame: pd.DataFrame) -> bytes:
 
 
 def _require_tensorboard() -> None:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        raise UserError("--to tensorboard needs TensorBoard's package: pip install -e '.[tensorboard]'") from None
+    if find_spec("tensorboard") is None:
+        raise UserError("--to tensorboard needs TensorBoard's package: pip install -e '.[tensorboard]'")
 
 
 def _tensorboard(frame: pd.DataFrame, measured: Sequence[str], folder: Path) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 RUNS = "runs"
 SAMPLES = "samples"
 MANIFEST = "manifest.json"
+LEDGER = "claims/claims.json"
+"""Beside the results folders that its verdicts rest on."""
 
 FAILED = ("failed", "oom", "timeout", "killed")
 STATUSES = ("ok", "diverged", *FAILED, "skipped")

@@ -30,7 +30,8 @@ from bench.statistics import holm
 
 RULES = "rules.json"
 METHOD = (
-    "bench.claims.base", "bench.claims.reading", "bench.claims.training", "bench.statistics.intervals",
+    "bench.claims.base", "bench.claims.reading", "bench.claims.training",
+    "bench.statistics.estimators", "bench.statistics.intervals",
 )  # fmt: skip
 """Modules whose code is the method; its history stands in ``rules.json`` beside the rules'."""
 LARGEST_RULES = 1 << 22
@@ -205,7 +206,7 @@ def _publish(entries: Sequence[Entry], options: Options, folder: Path) -> None:
     records.publish_bytes(_json(history), folder / RULES)
     methods = tuple(other for other in history["method"] if other != method_hash())
     records.publish_bytes(_json(content(entries, options.budget, methods)), folder / "claims.json")
-    for name, text in write.files(entries, options.budget, folder / "claims.json", methods).items():
+    for name, text in write.files(entries, options.budget, folder / "claims.json", method_hash(), methods).items():
         records.publish_bytes(text.encode(), folder / name)
 
 
@@ -231,7 +232,6 @@ def content(entries: Sequence[Entry], budget: Budget, methods: Sequence[str] = (
         "earlier_methods": list(methods),
         "versions": provenance.versions(),
         "counts": {verdict: counts[verdict] for verdict in base.VERDICTS if counts[verdict]},
-        "wall_seconds": None,
         "claims": [_claim(entry, budget) for entry in entries],
     }
 
@@ -249,16 +249,10 @@ def _claim(entry: Entry, budget: Budget) -> dict[str, Any]:
         "verdict": judged.verdict,
         "why": judged.why,
         "departures": claim.departures,
-        "command": command(claim, budget),
+        "command": write.command(claim, budget),
         "decisive": judged.decisive,
         "parts": [_part(part, p) for part, p in zip(judged.parts, judged.adjusted, strict=True)],
     }
-
-
-def command(claim: Claim, budget: Budget) -> str:
-    """What makes the row again."""
-    least = budget if claim.asked(budget) else "gpu"
-    return f"python -m bench claims --only {claim.id} --budget {least}"
 
 
 def _part(part: base.Part, adjusted: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.claims.base import VERDICTS, Budget, Part
+from bench.claims.base import VERDICTS, Budget, Claim, Part
 from bench.records import printable
 from bench.report import ledger as page
 from bench.report import tables
@@ -58,12 +58,12 @@ BRIEF = ("id", "statement", "verdict", "effect", "claimed", "n")
 """Columns of the summary that a reader of the README sees."""
 
 
-def files(entries: Sequence[Entry], budget: Budget, data: Path, methods: Sequence[str]) -> dict[str, str]:
-    """The ledger's files by name, beside its data; ``methods`` are those that it was judged by before."""
+def files(entries: Sequence[Entry], budget: Budget, data: Path, method: str, before: Sequence[str]) -> dict[str, str]:
+    """The ledger's files by name, beside its data; it is judged by a method, and was by others before."""
     summary, parts = summary_table(entries, budget), parts_table(entries)
     brief = _brief(entries, summary)
     return {
-        "claims.md": _markdown(entries, summary, budget, methods),
+        "claims.md": _markdown(entries, summary, budget, method, before),
         "summary.md": tables.markdown(brief),
         "claims.tex": tables.latex(replace(brief, name="claims", caption=summary.caption), "long"),
         "claims.csv": tables.csv_text(summary),
@@ -76,6 +76,12 @@ def counts(entries: Sequence[Entry]) -> str:
     """How many verdicts there are of each kind, in words."""
     found = Counter(entry.judged.verdict for entry in entries)
     return ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict])
+
+
+def command(claim: Claim, budget: Budget) -> str:
+    """What makes the row again."""
+    least = budget if claim.asked(budget) else "gpu"
+    return f"python -m bench claims --only {claim.id} --budget {least}"
 
 
 def terminal(entries: Sequence[Entry]) -> str:
@@ -151,12 +157,10 @@ def _part_row(part: Part, adjusted: float) -> Row:
     return Row((part.name, part.quantity, *_numbers(part), part.verdict, *numbers))
 
 
-def _markdown(entries: Sequence[Entry], summary: Table, budget: Budget, methods: Sequence[str]) -> str:
-    from bench.claims.ledger import command, method_hash
-
-    before = f" It was judged before by {', '.join(methods)}." if methods else ""
-    method = f"Intervals, tests and verdicts: method {method_hash()}.{before}"
-    lines = [f"# The ledger, budget {budget}", "", f"{counts(entries)}.", "", method, "", tables.markdown(summary)]
+def _markdown(entries: Sequence[Entry], summary: Table, budget: Budget, method: str, before: Sequence[str]) -> str:
+    changed = f" It was judged before by {', '.join(before)}." if before else ""
+    how = f"Intervals, tests and verdicts: method {method}.{changed}"
+    lines = [f"# The ledger, budget {budget}", "", f"{counts(entries)}.", "", how, "", tables.markdown(summary)]
     for entry in entries:
         claim, judged = entry.claim, entry.judged
         lines += [f"## {claim.id}: {judged.verdict}", ""]

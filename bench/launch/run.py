@@ -188,7 +188,7 @@ def _fingerprint(folder: Path) -> str:
 
 def _claims(folder: Path) -> bytes:
     """What the ledger beside the folder says of it, which its page shows; all of a ledger that cannot be read."""
-    path = folder.resolve().parent / "claims" / "claims.json"
+    path = folder.resolve().parent / records.LEDGER
     data = path.read_bytes() if path.is_file() else b""
     try:
         told = [claim for claim in json.loads(data)["claims"] if folder.resolve().name in claim["grids"]]

@@ -15,11 +15,8 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from bench.records import RecordError
+from bench.records import LEDGER, RecordError
 from bench.report import html
-
-PLACE = Path("claims", "claims.json")
-"""Where the ledger lies, seen from the folder that holds results folders."""
 
 LARGEST = 1 << 24
 """Bytes of a ledger beyond which it is not read."""
@@ -109,7 +106,6 @@ class Ledger:
     earlier_methods: tuple[str, ...] = ()
     versions: dict[str, str]
     counts: dict[Verdict, _Count]
-    wall_seconds: Annotated[float, Field(ge=0)] | None
     claims: tuple[Claim, ...]
 
 
@@ -169,7 +165,7 @@ def beside(folder: Path) -> Ledger | None:
     Raises:
         RecordError: there is one that cannot be used.
     """
-    path = folder.resolve().parent / PLACE
+    path = folder.resolve().parent / LEDGER
     return load(path) if path.exists() else None
 
 
@@ -192,7 +188,6 @@ def render(ledger: Ledger) -> str:
         counts=[(verdict, counts[verdict]) for verdict in SIGNS if counts[verdict]],
         claims=rows(ledger.claims),
         signs=SIGNS,
-        spell=_spell(ledger.wall_seconds),
         versions=", ".join(f"{name} {version}" for name, version in sorted(ledger.versions.items())),
     )
 
@@ -237,14 +232,6 @@ def _claimed(part: Part) -> str:
 
 def _chance(p: float | None) -> str:
     return "" if p is None else f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
-
-
-def _spell(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _fault(ledger: Ledger) -> str:

@@ -43,7 +43,7 @@ def example(write: Callable[[str], str] = str) -> dict[str, Any]:
     return {
         "schema_version": 1, "budget": write("cpu"), "commit": write("98c8c081a7"),
         "versions": {"torch": write("2.14.1")},
-        "counts": {"exact": 1, "refuted": 1, "within": 1, "not judged": 1, "reproduced": 0}, "wall_seconds": 6400.0,
+        "counts": {"exact": 1, "refuted": 1, "within": 1, "not judged": 1, "reproduced": 0},
         "claims": claims,
     }  # fmt: skip
 
