@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
+import math
 import re
 import sys
 import textwrap
@@ -93,6 +95,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--way", choices=("auto", "loop", "vmap", "compiled", "cuda_graph"), default="auto",
                      help="how replicas are stepped (default: auto, the fastest by measurement)")  # fmt: skip
     run.add_argument("--retry", choices=("failed",), help="train again the runs that failed")
+    run.add_argument("--strict", action="store_true", help="exit code 1 where a run diverged, too")
+    run.add_argument("--shard", metavar="I/N", help="do the I-th of N parts of the runs, for arrays of jobs")
+    run.add_argument("--timeout", type=_above_zero, metavar="SECONDS",
+                     help="end a unit that makes no progress for so long (default: none is ended)")  # fmt: skip
+    run.add_argument("--memory", type=_above_zero, metavar="GB",
+                     help="what all processes together may take (default: 9/10 of what is free)")  # fmt: skip
+    run.add_argument("--launch", choices=("local", "ray"), default="local",
+                     help="on this machine, or on a Ray cluster (default: local)")  # fmt: skip
+    run.add_argument("--ray-address", metavar="ADDRESS",
+                     help="of the cluster, or auto (default: a cluster of this machine's own)")  # fmt: skip
+    run.add_argument("--gpu-fraction", type=_above_zero, metavar="F", help="of a GPU, for a unit on Ray (default: 1)")
 
     throughput = add("throughput", _throughput, "time training steps by every way, the plain loop beside them")
     throughput.add_argument("--grid", type=Path, default=ROOT / "grids" / "throughput.yaml", metavar="FILE",
@@ -121,6 +134,22 @@ def _parser() -> argparse.ArgumentParser:
                         help="LaTeX for one column of a page, for both, or over pages (default: double)")  # fmt: skip
     status = add("status", _status, "say how far a grid has come, from its results folder alone", plugins=False)
     status.add_argument("folder", type=Path, metavar="DIR", help="results folder")
+    status.add_argument("--watch", nargs="?", type=_above_zero, const=5.0, metavar="SECONDS",
+                        help="again and again, until all is done (default: every 5 s)")  # fmt: skip
+    doctor = add("doctor", _doctor, "check every record of a results folder, name and quarantine bad ones", False)
+    doctor.add_argument("folder", type=Path, metavar="DIR", help="results folder")
+    doctor.add_argument("--fix", action="store_true", help="clean up what the dead have left, and requeue what failed")
+    slurm = add("slurm-script", _slurm_script, "print a file for sbatch that does a grid in an array of jobs", False)
+    slurm.add_argument("--grid", required=True, type=Path, metavar="FILE", help="the grid file")
+    slurm.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/<grid name>)")
+    slurm.add_argument("--tasks", required=True, type=int, metavar="N", help="jobs, each of which does a shard")
+    slurm.add_argument("--time", required=True, metavar="T", help="limit of a job, as Slurm writes it: 8:00:00")
+    slurm.add_argument("--cpus", type=int, default=1, metavar="N", help="cores of a job (default: 1)")
+    slurm.add_argument("--gpu", action="store_true", help="a job trains on a GPU")
+    slurm.add_argument("--memory", metavar="SIZE", help="of a job, as Slurm writes it: 16G")
+    slurm.add_argument("--partition", metavar="NAME", help="where")
+    slurm.add_argument("--account", metavar="NAME", help="on whose account")
+    slurm.add_argument("words", nargs="*", metavar="-- FLAG", help="more flags for run, after --")
     compare = add("compare", _compare, "show in what results folders differ, and merge those of several machines")
     compare.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="two results folders or more")
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new results folder with the records of all")
@@ -155,7 +184,7 @@ def _check_flags(words: Sequence[str]) -> None:
     subparsers = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     command = next((word for word in words if word in subparsers.choices), None)
     known = set((subparsers.choices[command] if command else parser)._option_string_actions) | {"--debug"}
-    for word in words:
+    for word in itertools.takewhile(lambda word: word != "--", words):
         flag = word.partition("=")[0]
         if flag.startswith("--") and flag not in known:
             raise UserError(f"unknown flag {flag!r}; {nearest(flag, known)}")
@@ -181,7 +210,11 @@ def _plugins(arguments: argparse.Namespace) -> tuple[File, ...]:
 def _run(arguments: argparse.Namespace) -> int:
     from bench.grid import load_grid
     from bench.launch.run import Options, run
+    from bench.launch.shard import Shard
 
+    if arguments.launch != "ray" and (arguments.ray_address or arguments.gpu_fraction):
+        raise UserError("--ray-address and --gpu-fraction are for --launch ray; add it")
+    shard = Shard.parse(arguments.shard) if arguments.shard else None
     plugins = _plugins(arguments)
     grid = load_grid(arguments.grid, arguments.overrides, arguments.seeds)
     options = Options(
@@ -192,6 +225,13 @@ def _run(arguments: argparse.Namespace) -> int:
         dry=arguments.dry_run,
         force=arguments.force,
         retry=arguments.retry is not None,
+        strict=arguments.strict,
+        shard=shard,
+        engine=arguments.launch,
+        ray_address=arguments.ray_address,
+        gpu_fraction=arguments.gpu_fraction,
+        memory=arguments.memory,
+        timeout=arguments.timeout,
         plugins=plugins,
     )
     return run(grid, options)
@@ -251,6 +291,40 @@ def _report(arguments: argparse.Namespace) -> int:
     return rebuild(arguments.folder, gif=arguments.gif, choices=_choices(arguments))
 
 
+def _above_zero(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0, not {word!r}")
+    return number
+
+
+def _slurm_script(arguments: argparse.Namespace) -> int:
+    from bench.grid import load_grid
+    from bench.launch.slurm import script
+
+    _check_flags(["run", *arguments.words])  # what is wrong is told now, not by a job that has waited for its turn
+    run = _parser().parse_args(["run", "--grid", str(arguments.grid), *arguments.words])
+    _plugins(run)
+    grid = load_grid(run.grid, run.overrides, run.seeds)
+    text = script(
+        arguments.words,
+        grid=arguments.grid,
+        out=arguments.out or Path("results") / grid.name,
+        tasks=arguments.tasks,
+        time=arguments.time,
+        cpus=arguments.cpus,
+        gpu=arguments.gpu,
+        memory=arguments.memory,
+        partition=arguments.partition,
+        account=arguments.account,
+    )
+    print(text, end="")
+    return 0
+
+
 def _digits(word: str) -> int:
     if word not in tuple("123456789"):
         raise argparse.ArgumentTypeError(f"a whole number from 1 to 9, not {word!r}")
@@ -272,10 +346,21 @@ def _choices(arguments: argparse.Namespace) -> Choices | None:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from bench.launch.status import status
+    from bench.launch import status
 
-    print(status(arguments.folder))
+    if arguments.watch:
+        status.watch(arguments.folder, arguments.watch)
+    else:
+        print(status.status(arguments.folder))
     return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from bench.launch.doctor import examine
+
+    found = examine(arguments.folder, fix=arguments.fix)
+    print(found.text)
+    return found.code
 
 
 def _compare(arguments: argparse.Namespace) -> int:

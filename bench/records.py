@@ -3,8 +3,8 @@
 A results folder holds ``runs/<run id>.parquet`` (one run, all its observed steps), ``samples/<run id>.safetensors``
 (its last samples) and ``manifest.json``. Every file is published whole. A record carries its own id and a digest of its
 content, since the page checksums of Parquet leave its footer unguarded: of the single-bit flips there that can still
-be read, one in twenty-five reads back as other data. Nothing that is read here is ever unpickled, and nothing is read
-before its size is known.
+be read, one in twenty-five reads back as other data. A seal over all of its bytes shows the rest of them: damage that
+changes no row today. Nothing that is read here is ever unpickled, and nothing is read before its size is known.
 
 Only the names and the listing are at hand at once; pandas and pyarrow load with the first record.
 """
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 RUNS = "runs"
 SAMPLES = "samples"
@@ -51,7 +52,7 @@ IDENTITY = (
 """Columns that every record has, with one value in all of its rows."""
 
 TEXT = frozenset(
-    {"grid", "cell_id", "run_id", "status", "message", "experiment", "objective", "dataset", "settings"}
+    {"grid", "cell_id", "run_id", "status", "message", "traceback", "experiment", "objective", "dataset", "settings"}
     | {"generator", "critic", "generator_optimizer", "critic_optimizer", "update", "arm", "pair", "sampler", "check"}
     | {"device", "device_name", "way", "torch_version", "bench_version", "git_commit", "judge", "judge_of"}
 )
@@ -64,8 +65,15 @@ LARGEST_SAMPLES = 1 << 28
 LARGEST_CONTENT = 1 << 28
 MOST_ROWS = 100_000
 MOST_COLUMNS = 2_000
+MOST_VALUES = 1 << 22
 DEEPEST = 20
 """What is refused: bytes of a record, a manifest, samples, a record's content; its extent; levels of settings."""
+
+_MOST_UNPACKED = 22
+"""How many bytes one of a record's can stand for, by the format of its compression."""
+
+_SEAL = b"0" * 64
+"""Stands in the place of the seal, the SHA-256 of all bytes, where that is computed."""
 
 MOST_AT_ONCE = 64
 """Runs whose values are held as Python's at a time."""
@@ -87,6 +95,16 @@ class RecordError(UserError):
         self.reason = reason
 
 
+class SchemaError(RecordError):
+    """A file that is whole, and of a schema that this release does not read."""
+
+    def __init__(self, path: Path, version: object) -> None:
+        words = (
+            f"has schema version {version}, this is version {SCHEMA_VERSION}; read it with the release that wrote it"
+        )
+        super().__init__(path, words)
+
+
 def printable(text: str) -> str:
     """The text on one line, with characters that a terminal would act on written as escapes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -95,6 +113,11 @@ def printable(text: str) -> str:
 def finished(folder: Path) -> set[str]:
     """Ids of the runs that have a record, by the listing alone: no file is opened."""
     return {path.stem for path in _listing(folder) if _is_record(path)}
+
+
+def has(folder: Path, run_id: str) -> bool:
+    """Whether the run has a record, which is not opened."""
+    return (folder / RUNS / f"{run_id}.parquet").exists()
 
 
 def publish_bytes(data: bytes, path: Path) -> None:
@@ -152,7 +175,9 @@ def publish(frame: pd.DataFrame, folder: Path) -> Path:
 
     path = folder / RUNS / f"{frame['run_id'].iloc[0]}.parquet"
     table = _plain(frame, path)
-    data = _parquet(table, {"digest": _digest(table.to_pydict())}, ["settings"])
+    data = _parquet(table, {"digest": _digest(table.to_pydict()), "seal": _SEAL.decode()}, ["settings"])
+    start = data.rindex(_SEAL)
+    data = data[:start] + hashlib.sha256(data).hexdigest().encode() + data[start + len(_SEAL) :]
     _decode(pa.py_buffer(data), path)
     publish_bytes(data, path)
     return path
@@ -174,6 +199,11 @@ def load_run(path: Path) -> pd.DataFrame:
     schema, columns = _read_run(path)
     frame: pd.DataFrame = pa.table(dict(columns), schema).to_pandas()
     return frame
+
+
+def load_columns(path: Path) -> Mapping[str, Sequence[Any]]:
+    """The columns of one record, by name: what ``load_run`` gives, without pandas."""
+    return _read_run(path)[1]
 
 
 def load(folder: Path, run_ids: Container[str] | None = None) -> tuple[pd.DataFrame, list[RecordError]]:
@@ -239,7 +269,7 @@ def load_samples(folder: Path, run_id: str) -> dict[str, np.ndarray] | None:
     path = folder / SAMPLES / f"{run_id}.safetensors"
     if not path.exists():
         return None
-    data = _read(path, LARGEST_SAMPLES)
+    data = read_bytes(path, LARGEST_SAMPLES)
     try:
         arrays = arrays_of(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -265,11 +295,11 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         RecordError: there is none, or it is damaged.
     """
     path = folder / MANIFEST
-    data = _read(path, LARGEST_MANIFEST)
+    data = read_bytes(path, LARGEST_MANIFEST)
     try:
         manifest = json.loads(data)
         if manifest["schema_version"] != SCHEMA_VERSION:
-            raise RecordError(path, _other_schema(manifest["schema_version"]))
+            raise SchemaError(path, manifest["schema_version"])
         whole = isinstance(manifest["grid"], str) and all(
             isinstance(cell["cell_id"], str)
             and _is_settings(cell["settings"])
@@ -297,7 +327,12 @@ def _is_record(path: Path) -> bool:
     return path.suffix == ".parquet" and _NAME.fullmatch(path.stem) is not None
 
 
-def _read(path: Path, largest: int) -> bytes:
+def read_bytes(path: Path, largest: int) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        RecordError: it is no file, cannot be read, or has more bytes than are read.
+    """
     try:
         if path.exists() and not path.is_file():
             raise RecordError(path, "not a file")
@@ -313,7 +348,7 @@ def _read(path: Path, largest: int) -> bytes:
 def _read_run(path: Path) -> _Run:
     import pyarrow as pa
 
-    return _decode(pa.py_buffer(_read(path, LARGEST_FILE)), path)
+    return _decode(pa.py_buffer(read_bytes(path, LARGEST_FILE)), path)
 
 
 def _decode(data: pa.Buffer, path: Path) -> _Run:
@@ -322,25 +357,79 @@ def _decode(data: pa.Buffer, path: Path) -> _Run:
 
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        meta = file.metadata
-        content = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-        if meta.num_rows > MOST_ROWS or meta.num_columns > MOST_COLUMNS or content > LARGEST_CONTENT:
-            extent = f"{meta.num_rows:,} rows, {meta.num_columns:,} columns, {content:,} bytes"
-            raise RecordError(path, f"{extent} are too many for a run")
+        told = file.metadata.metadata or {}
+        _check_extent(file.metadata, path)
+        _check_seal(told, data, path)
         schema = file.schema_arrow.remove_metadata()
+        if (version := _version(file)) != SCHEMA_VERSION:
+            raise SchemaError(path, version)
         if fault := _fault(schema):
             raise RecordError(path, f"not a record: {fault}")
-        told = (meta.metadata or {}).get(b"digest", b"").decode()
-        columns = file.read(use_threads=False).to_pydict()
-        digest = _digest(columns)
+        columns = _table(file, schema, data, path).to_pydict()
+        digest = _digest(columns).encode()
     except RecordError:
         raise
     except Exception as error:  # whatever the reader makes of damaged bytes
         raise RecordError(path, f"damaged, or not a record ({_first_line(error)})") from error
-    if told != digest:
+    if told.get(b"digest") != digest:
         raise RecordError(path, "damaged: the content does not match its digest")
     _check_rows(columns, path)
     return schema, columns
+
+
+def _check_extent(meta: pq.FileMetaData, path: Path) -> None:
+    """Refuse what is large, or could become large when it is read."""
+    groups = [meta.row_group(index) for index in range(meta.num_row_groups)]
+    rows = max(meta.num_rows, sum(group.num_rows for group in groups))
+    content = sum(group.total_byte_size for group in groups)
+    many = rows > MOST_ROWS or meta.num_columns > MOST_COLUMNS or rows * meta.num_columns > MOST_VALUES
+    if many or content > LARGEST_CONTENT:
+        extent = f"{rows:,} rows, {meta.num_columns:,} columns, {content:,} bytes"
+        raise RecordError(path, f"{extent} are too many for a run")
+
+
+def _check_seal(told: Mapping[bytes, bytes], data: pa.Buffer, path: Path) -> None:
+    """Refuse bytes that are not as they were sealed; records of the first releases have no seal."""
+    seal, whole = told.get(b"seal"), bytes(data)
+    if not told.keys() <= {b"digest", b"seal"}:
+        raise RecordError(path, "damaged, or not a record: its footer has strange entries")
+    if seal is None:
+        return
+    start = whole.rindex(seal)
+    blank = whole[:start] + _SEAL + whole[start + len(seal) :]
+    if seal.decode() != hashlib.sha256(blank).hexdigest():
+        raise RecordError(path, "damaged: the bytes do not match their seal")
+
+
+def _version(file: pq.ParquetFile) -> object:
+    """The schema version, which says whether anything else here can be judged; our own where none is told."""
+    import pyarrow as pa
+
+    schema = file.schema_arrow
+    if schema.names.count("schema_version") != 1 or schema.field("schema_version").type != pa.int64():
+        return SCHEMA_VERSION
+    values = file.read(["schema_version"], use_threads=False)["schema_version"]
+    return values[0].as_py() if len(values) else SCHEMA_VERSION
+
+
+def _table(file: pq.ParquetFile, schema: pa.Schema, data: pa.Buffer, path: Path) -> pa.Table:
+    """All values; a text that repeats is written once, and has to fit into memory as often as there are rows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    meta = file.metadata
+    told = sum(meta.row_group(index).total_byte_size for index in range(meta.num_row_groups))
+    if meta.num_rows * max(told, _MOST_UNPACKED * len(data)) <= LARGEST_CONTENT:
+        return file.read(use_threads=False)
+    text = [field.name for field in schema if field.type == pa.string()]
+    folded = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, read_dictionary=text)
+    table = folded.read(use_threads=False)
+    chunks = [chunk for name in text for chunk in table[name].chunks]
+    unfolded = sum(len(chunk) * (pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0) for chunk in chunks)
+    if unfolded > LARGEST_CONTENT:
+        raise RecordError(path, f"texts of up to {unfolded:,} bytes are too many for a run")
+    return table.cast(schema)
 
 
 @lru_cache(maxsize=8)
@@ -367,7 +456,7 @@ def _check_rows(columns: Mapping[str, Sequence[Any]], path: Path) -> None:
         raise RecordError(path, "not a record: it has no rows")
     first = {name: columns[name][0] for name in IDENTITY}
     if first["schema_version"] != SCHEMA_VERSION:
-        raise RecordError(path, _other_schema(first["schema_version"]))
+        raise SchemaError(path, first["schema_version"])
     for name, value in first.items():
         if value is None or any(other != value for other in columns[name]):
             raise RecordError(path, f"not the record of one run: column {name!r} changes between rows, or is empty")
@@ -408,10 +497,6 @@ def _is_number(value: object) -> bool:
 def _depth_within(value: object, levels: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels > 0 and all(_depth_within(part, levels - 1) for part in inner)
-
-
-def _other_schema(version: object) -> str:
-    return f"has schema version {version}, this is version {SCHEMA_VERSION}; read it with the release that wrote it"
 
 
 def _plain(frame: pd.DataFrame, path: Path) -> pa.Table:

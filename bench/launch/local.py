@@ -9,23 +9,26 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
 
+from bench import memory
 from bench.cell import Unit
+from bench.errors import UserError
 from bench.launch.progress import Display
-from bench.launch.worker import Done, Orders, Progress, Quit, Saying, failures, publish, serve
-
-TRIES = 3
-"""How often a unit is begun whose worker died, before its runs are recorded as killed."""
+from bench.launch.queue import Queue
+from bench.launch.worker import LOGS, Done, Failed, Full, Orders, Progress, Quit, Saying, serve
 
 PATIENCE_SECONDS = 15.0
 """How long workers may take to save and end when asked to stop."""
+
+LARGEST_LOG = 4 << 20
+"""Bytes of a log before it is put aside; of each worker, what was put aside last is kept too."""
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1"}
 """Set before any pool starts: two threads in one process can be ten times slower than one, where others work too."""
@@ -40,21 +43,14 @@ class Interrupted(Exception):  # noqa: N818 - a signal, not an error
 
 
 @dataclass
-class _Worker:
-    index: int
-    process: SpawnProcess
-    line: Connection
-    unit: Unit | None = None
-
-
-@dataclass
-class _Signals:
+class Signals:
     """SIGINT, SIGTERM and SIGHUP while the launch lasts: the first asks workers to save, the second ends them."""
 
     received: list[int] = field(default_factory=list)
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
+        """Keep what comes, in place of what would be done with it."""
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, lambda number, _: self.received.append(number)) for number in numbers}
         try:
@@ -64,115 +60,201 @@ class _Signals:
                 signal.signal(number, handler)
 
 
-def launch(units: Sequence[Unit], orders: Orders, *, workers: int, display: Display) -> list[str]:
-    """Do all units and give the statuses of their runs.
+class Worker:
+    """A process that does one unit after another, the line to it, and what writes its log.
+
+    Args:
+        orders: what it is told once.
+        log: the file that gets all that it prints, whatever becomes of it.
+    """
+
+    def __init__(self, orders: Orders, log: Path) -> None:
+        os.environ.update(ONE_THREAD)
+        context = multiprocessing.get_context("spawn")
+        self.line, theirs = context.Pipe()
+        read, write = context.Pipe(duplex=False)
+        self._process = context.Process(target=serve, args=(theirs, write, orders), name=log.stem)
+        self._process.start()
+        theirs.close()
+        write.close()
+        self.unit: Unit | None = None
+        self.heard = time.monotonic()
+        """When it last said something."""
+        self._out_of_memory = memory.oom_kills()
+        self._log = threading.Thread(target=_write_log, args=(read, log), daemon=True)
+        self._log.start()
+
+    def give(self, unit: Unit) -> None:
+        """Let it begin a unit."""
+        self.unit, self.heard = unit, time.monotonic()
+        with contextlib.suppress(BrokenPipeError):  # it died idle: ``hear`` will say so
+            self.line.send(unit)
+
+    def hear(self) -> Any:
+        """The next message; raises EOFError or ConnectionResetError where it has died."""
+        self.heard = time.monotonic()
+        return self.line.recv()
+
+    def death(self) -> str | Failed:
+        """Why it is dead: the words for its cause, or the end of its unit where the kernel had no memory for it."""
+        self._end()
+        code = self._process.exitcode or 0
+        if code == -signal.SIGKILL and memory.oom_kills() > self._out_of_memory:
+            return Failed("oom", "the system had no memory left and killed the worker")
+        return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+
+    def quit(self) -> None:
+        """Ask it to save what it has, and to end."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.line.send(Quit())
+
+    def ended(self) -> bool:
+        """It has."""
+        self._process.join(0.05)
+        return self._process.exitcode is not None
+
+    def kill(self) -> None:
+        """End it now."""
+        self._process.kill()
+        self._end()
+
+    def _end(self) -> None:
+        self._process.join()
+        self.line.close()
+        self._log.join(1.0)  # a grandchild may hold its end a little longer
+
+
+def launch(queue: Queue, orders: Orders, *, workers: int, timeout: float | None, display: Display, driver: str) -> None:
+    """Do all units of the queue; one that says nothing for ``timeout`` seconds is ended.
 
     Raises:
         Interrupted: a signal asked to stop.
+        UserError: there is no room for results.
     """
-    supervisor = _Supervisor(units, orders, display)
-    signals = _Signals()
+    crew, signals = _Crew(queue, orders, workers, timeout, display, driver), Signals()
     with signals.caught():
         try:
-            for index in range(min(workers, len(units))):
-                supervisor.hire(index)
-            while supervisor.unfinished() and not signals.received:
-                supervisor.attend()
-            supervisor.dismiss(signals.received)
+            while not (queue.finished() or signals.received or crew.full):
+                crew.attend()
+            crew.dismiss(signals.received)
         finally:
-            supervisor.kill()
+            crew.kill()
     if signals.received:
         raise Interrupted(signals.received[0])
-    return supervisor.statuses
+    if crew.full:
+        raise UserError(f"{crew.full}; what was finished is intact: free some room, and the same command goes on")
 
 
-class _Supervisor:
-    def __init__(self, units: Sequence[Unit], orders: Orders, display: Display) -> None:
-        self.waiting = deque(units)
-        self.orders, self.display = orders, display
-        self.workers: list[_Worker] = []
-        self.statuses: list[str] = []
-        self.tries: dict[str, int] = {}
-        self.context = multiprocessing.get_context("spawn")
-        os.environ.update(ONE_THREAD)
-
-    def hire(self, index: int) -> None:
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=serve, args=(theirs, self.orders, index), name=f"worker-{index}")
-        process.start()
-        theirs.close()
-        self.workers.append(_Worker(index, process, ours))
-
-    def unfinished(self) -> bool:
-        return bool(self.waiting) or any(worker.unit for worker in self.workers)
+class _Crew:
+    def __init__(
+        self, queue: Queue, orders: Orders, most: int, timeout: float | None, display: Display, driver: str
+    ) -> None:
+        self.queue, self.orders, self.display, self.driver = queue, orders, display, driver
+        self.most, self.timeout = most, timeout
+        self.workers: dict[int, Worker] = {}
+        self.full = ""
 
     def attend(self) -> None:
-        """Hand out work, hear what workers have to say, and replace the dead."""
-        for worker in self.workers:
-            if worker.unit is None and self.waiting:
-                worker.unit = self.waiting.popleft()
-                with contextlib.suppress(BrokenPipeError):  # it died idle: seen below
-                    worker.line.send(worker.unit)
-        for line in wait([worker.line for worker in self.workers], timeout=0.2):
-            worker = next(worker for worker in self.workers if worker.line is line)
+        """Hand out work, hear what workers have to say, and see to the dead and to those that hang."""
+        while (index := self.free()) is not None and (unit := self.queue.next()) is not None:
+            self.worker(index).give(unit)
+        lines = {worker.line: index for index, worker in self.workers.items()}
+        for line in wait(list(lines), timeout=0.2):
+            index = lines[line]  # type: ignore[index]
             try:
-                self.hear(worker, worker.line.recv())
+                self.hear(self.workers[index])
             except (EOFError, ConnectionResetError):
-                self.bury(worker)
-        self.display.refresh()
+                self.bury(index)
+        for index, worker in list(self.workers.items()):
+            if self.timeout and worker.unit and time.monotonic() - worker.heard > self.timeout:
+                self.end_hanging(index)
+        self.queue.tell()
 
-    def hear(self, worker: _Worker, message: Any) -> None:
-        match message:
-            case Progress(share) if worker.unit:
-                self.display.advance(worker.unit, share)
+    def free(self) -> int | None:
+        """The first place for a worker without a unit, hired or not."""
+        return next((i for i in range(self.most) if i not in self.workers or not self.workers[i].unit), None)
+
+    def worker(self, index: int) -> Worker:
+        if index not in self.workers:
+            self.workers[index] = Worker(self.orders, self.log(index))
+        return self.workers[index]
+
+    def log(self, index: int) -> Path:
+        return self.orders.folder / LOGS / f"worker-{self.driver}-{index}.log"
+
+    def hear(self, worker: Worker) -> None:
+        unit = worker.unit
+        match worker.hear():
+            case Progress(share) if unit:
+                self.display.advance(unit, share)
             case Saying(text):
                 self.display.say(text)
-            case Done(statuses, text) if worker.unit:
-                self.statuses += statuses
-                self.display.finish(worker.unit, statuses, text)
+            case Full(message):
+                self.full = message
                 worker.unit = None
+            case Done() as end if unit:
+                worker.unit = None
+                self.queue.done(unit, end)
+            case Failed() as end if unit:
+                worker.unit = None
+                self.queue.failed(unit, end)
 
-    def bury(self, worker: _Worker) -> None:
-        worker.process.join()
-        worker.line.close()
-        self.workers.remove(worker)
-        unit = worker.unit
-        if unit is not None:
-            code = worker.process.exitcode or 0
-            cause = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-            self.tries[unit.id] = self.tries.get(unit.id, 0) + 1
-            if self.tries[unit.id] < TRIES:
-                self.display.say(f"a worker ended {cause}; {unit.id} begins again from its last checkpoint")
-                self.waiting.appendleft(unit)
-            else:
-                results = failures(unit, "killed", f"the worker ended {cause}, {TRIES} times")
-                publish(results, self.orders)
-                self.statuses += ["killed"] * len(results)
-                self.display.finish(unit, ["killed"] * len(results), results[0].rows[0]["message"])
-        if self.waiting:
-            self.hire(worker.index)
+    def bury(self, index: int) -> None:
+        worker = self.workers.pop(index)
+        end = worker.death()
+        if worker.unit and isinstance(end, Failed):
+            self.queue.failed(worker.unit, end)
+        elif worker.unit:
+            self.queue.lost(worker.unit, str(end))
+
+    def end_hanging(self, index: int) -> None:
+        worker = self.workers.pop(index)
+        worker.kill()
+        if worker.unit:
+            self.queue.failed(worker.unit, Failed("timeout", f"no progress for {self.timeout:g} s"))
 
     def dismiss(self, signals: list[int]) -> None:
         """Let workers save and end; a second signal, or too long a wait, ends the patience."""
-        for worker in self.workers:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                worker.line.send(Quit())
+        for worker in self.workers.values():
+            worker.quit()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.workers and time.monotonic() < deadline and len(signals) < 2:
-            for worker in list(self.workers):
-                self.drain(worker)
-                worker.process.join(0.05)
-                if worker.process.exitcode is not None:
-                    self.workers.remove(worker)
-
-    def drain(self, worker: _Worker) -> None:
-        """Hear what is still said, so that nobody waits for a full pipe and no finished unit goes uncounted."""
-        with contextlib.suppress(EOFError, ConnectionResetError):
-            while worker.line.poll():
-                self.hear(worker, worker.line.recv())
+            for index, worker in list(self.workers.items()):
+                # What is still said is heard, so that nobody waits for a full pipe and no finished unit goes uncounted.
+                with contextlib.suppress(EOFError, ConnectionResetError):
+                    while worker.line.poll():
+                        self.hear(worker)
+                if worker.ended():
+                    self.workers.pop(index).kill()
 
     def kill(self) -> None:
-        for worker in self.workers:
-            worker.process.kill()
-            worker.process.join()
+        for worker in self.workers.values():
+            worker.kill()
         self.workers.clear()
+
+
+def _write_log(read: Connection, path: Path) -> None:
+    """Write what comes to the file, which is begun anew when it is large, until the other end is gone.
+
+    What the disk has no room for is lost: nobody waits for a log.
+    """
+    size, file = 0, None
+    while True:
+        try:
+            data = os.read(read.fileno(), 1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            break
+        with contextlib.suppress(OSError):
+            if file is not None and size > LARGEST_LOG:
+                file.close()
+                path.replace(path.with_suffix(".log.1"))
+                size, file = 0, None
+            if file is None:
+                path.parent.mkdir(exist_ok=True)
+                file = path.open("ab", buffering=0)
+            size += file.write(data)
+    if file is not None:
+        file.close()
+    read.close()

@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bench import lazy_torch, plugins, provenance, records
-from bench.cell import SCHEMA_VERSION
+from bench.cell import SCHEMA_VERSION, Run
 from bench.engine import Way
 from bench.errors import UserError
 from bench.evaluation import largest_solve
 from bench.experiments import ALONE
 from bench.grid import Grid
 from bench.launch import WORK
+from bench.launch.leases import Leases, drivers
 from bench.launch.plan import Plan, make_plan
+from bench.launch.shard import Shard
 from bench.metrics.emd import memory
 from bench.yaml_file import shown
 
@@ -59,6 +61,20 @@ class Options:
     dry: bool = False
     force: bool = False
     retry: bool = False
+    strict: bool = False
+    """A run that diverged counts as failed in the exit code."""
+    shard: Shard | None = None
+    """Which of the runs are this command's."""
+    engine: str = "local"
+    """``local`` or ``ray``."""
+    ray_address: str | None = None
+    """Of the cluster, ``auto`` for the one of this machine; a cluster of this machine's own where there is none."""
+    gpu_fraction: float | None = None
+    """Of a GPU, for a unit on Ray."""
+    memory: float | None = None
+    """Gigabytes that all processes together may take; 9/10 of what is free where there is none."""
+    timeout: float | None = None
+    """Seconds without progress after which a unit is ended; without it, none is."""
     plugins: tuple[plugins.File, ...] = ()
     """Those that the grid may name besides installed ones; they have been loaded."""
     command: tuple[str, ...] = ()
@@ -69,7 +85,16 @@ def run(grid: Grid, options: Options) -> int:
     """Train what is missing, then report; gives the exit code."""
     gc.freeze()  # the grid is there to the end: to look through a large one for garbage is a tenth of planning it
     console = Console(soft_wrap=True)
-    return train(grid, options, console) or (0 if options.dry else report(options.folder, console))
+    code = train(grid, options, console)
+    if code or options.dry:
+        return code
+    if options.shard:
+        left = len({run.id for run in grid.runs()} - records.finished(options.folder))
+        if left:
+            words = f"shard {options.shard} is done; {left:,} runs of the grid are not: the last shard reports"
+            console.print(words, markup=False, highlight=False)
+            return 0
+    return report(options.folder, console, strict=options.strict)
 
 
 def train(grid: Grid, options: Options, console: Console) -> int:
@@ -78,31 +103,31 @@ def train(grid: Grid, options: Options, console: Console) -> int:
     if options.way == "cuda_graph" and device == "cpu":
         raise UserError("--way cuda_graph: there is no CUDA device here; --way compiled is the nearest for a CPU")
     workers = _workers(grid, options.workers, device)
+    runs = [run for run in grid.runs() if options.shard is None or options.shard.has(run.id)]
     if options.dry:
-        plan = make_plan(grid.runs(), options.folder, _done(options), device=device, workers=workers)
+        plan = make_plan(runs, options.folder, _done(options), device=device, workers=workers)
         console.print(_words(grid, plan, workers), markup=False, highlight=False)
         return 0
     _make(options.folder)
-    with _locked(options.folder):
-        _clear(grid, options)
-        plan = make_plan(grid.runs(), options.folder, _done(options), device=device, workers=workers)
-        console.print(_words(grid, plan, workers), markup=False, highlight=False)
-        if plan.units or not (options.folder / records.MANIFEST).exists():
-            _write_manifest(grid, options, device)
-        if plan.units:
-            for words in grid.missing_files():
-                raise UserError(words)
-            code = _launch(plan, grid, options, device, workers, console)
-            if code:
-                return code
-            shutil.rmtree(options.folder / WORK, ignore_errors=True)
+    _clear(runs, options)
+    others = sum(seen.dead is not True for seen in drivers(options.folder))
+    if others and any(run.cell.experiment in ALONE for run in runs):
+        raise UserError(f"{options.folder}: another run is at work here, and this grid has the machine to itself")
+    plan = make_plan(runs, options.folder, _done(options), device=device, workers=workers * (1 + others))
+    console.print(_words(grid, plan, workers), markup=False, highlight=False)
+    if plan.units or not (options.folder / records.MANIFEST).exists():
+        _write_manifest(grid, options, device)
+    if plan.units:
+        for words in grid.missing_files():
+            raise UserError(words)
+        return _launch(plan, grid, options, device, workers, console)
     return 0
 
 
-def report(folder: Path, console: Console, *, brief: bool = False) -> int:
+def report(folder: Path, console: Console, *, brief: bool = False, strict: bool = False) -> int:
     """Tables, figures and the page, made again where records have changed; prints the tables unless ``brief``."""
-    with _locked(folder):
-        return _report(folder, console, brief=brief)
+    with _one_at_a_time(folder):
+        return _report(folder, console, brief=brief, strict=strict)
 
 
 def rebuild(folder: Path, *, gif: bool = False, choices: Choices | None = None) -> int:
@@ -124,8 +149,9 @@ def rebuild(folder: Path, *, gif: bool = False, choices: Choices | None = None) 
 
 
 def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int, console: Console) -> int:
-    from bench.launch.local import Interrupted, launch
+    from bench.launch import local
     from bench.launch.progress import Display
+    from bench.launch.queue import Queue
     from bench.launch.worker import Orders
 
     orders = Orders(
@@ -137,9 +163,23 @@ def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int,
         provenance=_columns(device),
     )
     try:
-        with Display(plan.units, console) as display:
-            launch(plan.units, orders, workers=workers, display=display)
-    except Interrupted as stop:
+        with Leases(options.folder) as leases, Display(plan.units, console) as display:
+            leases.tell(workers=workers, shard=options.shard and str(options.shard))
+            queue = Queue(plan.units, orders, display, leases)
+            if options.engine == "ray":
+                from bench.launch import on_ray
+
+                on_ray.launch(
+                    queue, orders, address=options.ray_address, gpu_fraction=options.gpu_fraction,
+                    timeout=options.timeout, display=display,
+                )  # fmt: skip
+            else:
+                local.launch(
+                    queue, orders, workers=workers, timeout=options.timeout, display=display, driver=leases.driver
+                )
+            if leases.alone():
+                _tidy(options.folder)
+    except local.Interrupted as stop:
         console.print(
             f"stopped by {stop}; finished runs are published and the same command goes on from here",
             markup=False, highlight=False,
@@ -148,7 +188,16 @@ def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int,
     return 0
 
 
-def _report(folder: Path, console: Console, *, brief: bool = False, choices: Choices | None = None) -> int:
+def _tidy(folder: Path) -> None:
+    """Remove what units have left that are done, and drafts that a kill has."""
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    for draft in (path for name in (records.RUNS, records.SAMPLES) for path in (folder / name).glob(".tmp-*")):
+        draft.unlink(missing_ok=True)
+
+
+def _report(
+    folder: Path, console: Console, *, brief: bool = False, strict: bool = False, choices: Choices | None = None
+) -> int:
     """Tables, figures and the page, unless the records are the same as those that the present ones were made from."""
     path, seen = folder / SUMMARY, f"{_fingerprint(folder)}{f' {choices}' if choices else ''}"
     try:
@@ -161,7 +210,8 @@ def _report(folder: Path, console: Console, *, brief: bool = False, choices: Cho
 
         built = build(folder, choices) if choices else build(folder)
         text = "\n\n".join([*map(str, built.errors), *built.tables, str(built.outcomes)])
-        summary = {"records": seen, "text": text, "failed": built.outcomes.failed}
+        outcomes = built.outcomes
+        summary = {"records": seen, "text": text, "failed": outcomes.failed, "diverged": outcomes.diverged}
         records.publish_bytes(json.dumps(summary, indent=1).encode(), path)
     if not brief:
         console.print(summary["text"], markup=False, highlight=False)
@@ -169,7 +219,7 @@ def _report(folder: Path, console: Console, *, brief: bool = False, choices: Cho
     if summary["failed"]:
         advice = f"{summary['failed']} runs failed; why is in {folder / 'logs'}; --retry failed tries them again"
         console.print(f"bench: {advice}", markup=False, highlight=False)
-    return 1 if summary["failed"] else 0
+    return 1 if summary["failed"] or (strict and summary["diverged"]) else 0
 
 
 def _fingerprint(folder: Path) -> str:
@@ -244,13 +294,11 @@ def _make(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One driver at a time on a folder; the lock goes with the process, however it ends."""
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """One report at a time in a folder: who comes second finds it made. Without locks both make the same one."""
     with (folder / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder}: another run is at work here; wait for it, or choose --out") from None
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -258,21 +306,24 @@ def _done(options: Options) -> set[str]:
     return set() if options.force and options.dry else records.finished(options.folder)
 
 
-def _clear(grid: Grid, options: Options) -> None:
-    """Remove the records that are to be made again."""
+def _clear(runs: list[Run], options: Options) -> None:
+    """Remove the records that are to be made again, unless somebody is at work on one of them."""
     if not (options.force or options.retry):
         return
-    again = {run.id for run in grid.runs()}
+    again = {run.id for run in runs}
     if options.retry:
         frame, _ = records.load(options.folder, again)
         again = set()
         if len(frame):
             last = frame.drop_duplicates("run_id", keep="last")
             again = set(last["run_id"][last["status"].isin(records.FAILED)])
-    else:
-        shutil.rmtree(options.folder / WORK, ignore_errors=True)
-    for run_id in again:
-        (options.folder / records.RUNS / f"{run_id}.parquet").unlink(missing_ok=True)
+    with Leases(options.folder) as leases:
+        if leases.elsewhere(again):
+            raise UserError(f"{options.folder}: another run is at work here; wait for it, or choose --out")
+        if options.force and leases.alone():
+            shutil.rmtree(options.folder / WORK, ignore_errors=True)
+        for run_id in again:
+            (options.folder / records.RUNS / f"{run_id}.parquet").unlink(missing_ok=True)
 
 
 def _write_manifest(grid: Grid, options: Options, device: str) -> None:

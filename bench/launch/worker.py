@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import faulthandler
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -28,6 +31,9 @@ from bench.launch import evaluator as beside
 from bench.launch.plan import remember
 
 LOGS = "logs"
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where there is no room for a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +70,35 @@ class Done:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Failed:
+    """The unit at hand cannot be done; none of its runs that are not finished has a record."""
+
+    status: str
+    message: str
+    traceback: str = ""
+    """Hash of the files and functions that the error came through: equal for equal causes; also in the log."""
+
+
+@dataclass(frozen=True)
+class Full:
+    """There is no room for the files of the unit at hand, which stays as its last checkpoint left it."""
+
+    message: str
+
+
 class Quit:
     """To a worker: save what you have, and end."""
 
 
-def serve(line: Connection, orders: Orders, index: int) -> None:
-    """Do the units that come over the line until ``Quit`` or the other end is gone."""
+def serve(line: Connection, log: Connection, orders: Orders) -> None:
+    """Do the units that come over the line until ``Quit`` or the other end is gone; all that is printed is logged."""
     beside.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver says what to do
-    _log_to(orders.folder / LOGS / f"worker-{index}.log")
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    log.close()
+    faulthandler.enable()
     # What is compiled is kept for all workers and all later runs, in a folder that nobody else writes to.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     import torch
@@ -87,43 +113,51 @@ def serve(line: Connection, orders: Orders, index: int) -> None:
     try:
         with contextlib.suppress(EOFError, BrokenPipeError):
             while isinstance(unit := line.recv(), Unit):
-                done = _do(unit, orders, evaluator, line)
-                if done is None:
+                end = _do(unit, orders, evaluator, line)
+                if end is None:
                     break
-                line.send(done)
+                line.send(end)
     finally:
         # One call, which waits: after one that does not wait, the evaluator is never told to end.
         evaluator.shutdown(cancel_futures=True)
 
 
-def _do(unit: Unit, orders: Orders, evaluator: ProcessPoolExecutor, line: Connection) -> Done | None:
-    work = remember(unit, orders.folder)
-    context = Context(
-        work=work,
-        device=orders.device,
-        way=orders.way,
-        evaluator=evaluator,
-        progress=lambda share: line.send(Progress(share)),
-        stopping=line.poll,  # the only thing that comes while a unit is at hand is Quit, or the end of the line
-        say=lambda text: line.send(Saying(text)),
-    )
+def _do(unit: Unit, orders: Orders, evaluator: ProcessPoolExecutor, line: Connection) -> Done | Failed | Full | None:
     try:
+        context = Context(
+            work=remember(unit, orders.folder),
+            device=orders.device,
+            way=orders.way,
+            evaluator=evaluator,
+            progress=lambda share: line.send(Progress(share)),
+            stopping=line.poll,  # the only thing that comes while a unit is at hand is Quit, or the end of the line
+            say=lambda text: line.send(Saying(text)),
+        )
         _check_code(unit)
         results = EXPERIMENTS[unit.experiment].run(unit, context)
-        message = ""
+        publish(results, orders)
     except Stopped:
         return None
     except BrokenProcessPool:
         traceback.print_exc()
         sys.exit(1)  # the evaluator was killed: the unit begins again from its last checkpoint, with a new worker
     except Exception as error:
-        traceback.print_exc()
-        status = "oom" if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" else "failed"
-        message = first_line(error)
-        results = failures(unit, status, message)
-    publish(results, orders)
-    shutil.rmtree(work)
-    return Done([result.rows[-1]["status"] for result in results], message)
+        return _told(error)
+    shutil.rmtree(context.work, ignore_errors=True)
+    return Done([result.rows[-1]["status"] for result in results])
+
+
+def _told(error: Exception) -> Failed | Full:
+    """What an error says for the table, and its traceback for the log."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return Full(f"{error.filename}: {error.strerror}")
+    frames = traceback.extract_tb(error.__traceback__)
+    path = [type(error).__name__, *(f"{Path(frame.filename).name}:{frame.name}" for frame in frames)]
+    name = hashlib.sha256("\n".join(path).encode()).hexdigest()[:10]
+    print(f"traceback {name}:", file=sys.stderr)
+    traceback.print_exception(error)
+    oom = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return Failed("oom" if oom else "failed", first_line(error), name)
 
 
 def _check_code(unit: Unit) -> None:
@@ -147,18 +181,11 @@ def publish(results: Sequence[Result], orders: Orders) -> None:
         records.publish(pd.DataFrame(rows), orders.folder)
 
 
-def failures(unit: Unit, status: str, message: str) -> list[Result]:
+def failures(unit: Unit, end: Failed) -> list[Result]:
     """One row a run that could not be finished."""
 
     def row(run: Run) -> dict[str, Any]:
-        return {**identity_row(run), "step": 0, "status": status, "message": message}
+        told = {"status": end.status, "message": end.message, "traceback": end.traceback}
+        return {**identity_row(run), "step": 0, **told}
 
     return [Result(run, [row(run)]) for run in unit.runs]
-
-
-def _log_to(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)

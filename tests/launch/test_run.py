@@ -190,37 +190,64 @@ def test_status_tells_how_far_it_is(undisturbed: Bench) -> None:
     assert "4 of 4 runs done\n  ok: 4" in undisturbed("status", "tiny").stdout
 
 
-def test_two_drivers_do_not_share_a_folder(undisturbed: Bench) -> None:
-    process = undisturbed.start("run", "--grid", "slow.yaml", "--out", "shared", "--way", "vmap")
+def test_a_second_driver_helps_and_goes_on_when_the_first_is_killed(undisturbed: Bench) -> None:
+    first = undisturbed.start("run", "--grid", "slow.yaml", "--out", "shared", "--way", "vmap")
     try:
-        wait_for(lambda: list((undisturbed.folder / "shared").glob("work/*/state.safetensors")))
-        second = undisturbed("run", "--grid", "slow.yaml", "--out", "shared")
-        assert second.returncode == 2
-        assert second.stderr == "bench: shared: another run is at work here; wait for it, or choose --out\n"
+        wait_for(lambda: len(list((undisturbed.folder / "shared").glob("work/*/state.safetensors"))) == 2)
+        again = undisturbed("run", "--grid", "slow.yaml", "--out", "shared", "--force")
+        assert again.returncode == 2
+        assert again.stderr == "bench: shared: another run is at work here; wait for it, or choose --out\n"
+        second = undisturbed.start("run", "--grid", "slow.yaml", "--out", "shared", "--way", "vmap", "--workers", "1")
+        wait_for(lambda: len(list((undisturbed.folder / "shared").glob("drivers/*.json"))) == 2)
+        first.kill()
+        assert second.wait(120) == 0
     finally:
-        end(process)
+        end(first)
+        said = end(second)
+    assert "4 of 4 runs done" in said
+    assert not {"drivers", "leases", "work"} & {path.name for path in (undisturbed.folder / "shared").iterdir()}
+    found, expected = (frame_of(undisturbed.folder / name).drop(columns="grid") for name in ("shared", "slow"))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+FAILS = """\
+from dataclasses import replace
+from pathlib import Path
+
+from objectives.minimax import OBJECTIVE
+
+
+def fails(critic, real, fake, noise, hparams):
+    if Path("fail").exists():
+        raise ArithmeticError("no sum of these")
+    return OBJECTIVE.critic_loss(critic, real, fake, noise, hparams)
+
+
+OBJECTIVES = [replace(OBJECTIVE, name="fails", critic_loss=fails)]
+"""
 
 
 def test_a_run_that_fails_is_one_row_and_can_be_tried_again(tmp_path: Path) -> None:
-    """The work folder of a unit holds a state that is not its own: its runs fail, the others do not."""
     bench = Bench(tmp_path)
-    grid = bench.grid(SLOW, "slow")
-    process = bench.start("run", "--grid", grid, "--out", "out", "--way", "vmap")
-    try:
-        wait_for(lambda: list((tmp_path / "out").glob("work/*/state.safetensors")))
-    finally:
-        end(process)
-    state = next((tmp_path / "out").glob("work/*/state.safetensors"))
-    state.write_bytes(state.read_bytes()[:-100])
-    failed = bench("run", "--grid", grid, "--out", "out", "--way", "vmap")
+    (tmp_path / "fails.py").write_text(FAILS)
+    (tmp_path / "fail").touch()
+    words = ("run", "--grid", bench.grid(TINY.replace("[non_saturating", "[fails")), "--plugin", "fails.py")
+    words = (*words, "--out", "out", "--way", "vmap")
+    failed = bench(*words)
     assert failed.returncode == 1
+    assert "it goes on in halves" in failed.stdout
     assert "--retry failed tries them again" in failed.stdout
     frame, _ = records.load(tmp_path / "out")
     last = frame.drop_duplicates("run_id", keep="last")
-    assert sorted(last["status"]) == ["failed", "failed", "ok", "ok"]
-    assert last[last["status"] == "failed"]["message"].str.len().min() > 10
-    assert bench("run", "--grid", grid, "--out", "out", "--way", "vmap").returncode == 1  # not tried by itself
-    retried = bench("run", "--grid", grid, "--out", "out", "--way", "vmap", "--retry", "failed")
+    assert dict(zip(last["objective"], last["status"], strict=True)) == {"fails": "failed", "wgan_gp": "ok"}
+    bad = last[last["status"] == "failed"]
+    assert set(bad["message"]) == {"ArithmeticError: no sum of these"}
+    (name,) = set(bad["traceback"])
+    (log,) = (path for path in (tmp_path / "out" / "logs").iterdir() if f"traceback {name}" in path.read_text())
+    assert "fails.py" in log.read_text()
+    assert bench(*words).returncode == 1  # not tried by itself
+    (tmp_path / "fail").unlink()
+    retried = bench(*words, "--retry", "failed")
     assert retried.returncode == 0, retried.stdout + retried.stderr
     assert set(frame_of(tmp_path / "out")["status"]) == {"ok"}
 
