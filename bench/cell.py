@@ -166,8 +166,10 @@ class Unit:
         return self.runs[0].cell.experiment
 
 
-def cut(runs: Sequence[Run], group_key: Callable[[Cell], str], largest: int, at_least: int) -> list[Unit]:
-    """Cut runs into units of at most ``largest`` replicas of one group each.
+def cut(
+    runs: Sequence[Run], group_key: Callable[[Cell], str], largest: Callable[[Cell], int], at_least: int
+) -> list[Unit]:
+    """Cut runs into units of one group each, of at most as many replicas as ``largest`` says of a cell of the group.
 
     Units are halved, the largest first, until there are ``at_least`` of them (one a process) or none can be halved.
     The result depends on the runs and the two numbers alone.
@@ -180,7 +182,7 @@ def cut(runs: Sequence[Run], group_key: Callable[[Cell], str], largest: int, at_
             group_of[cell.id] = groups.setdefault(group_key(cell), [])
         group_of[cell.id].append(run)
     ordered = [sorted(groups[key], key=lambda run: (run.cell.id, run.seed)) for key in sorted(groups)]
-    parts = [part for group in ordered for part in _even(group, -(-len(group) // largest))]
+    parts = [part for group in ordered for part in _even(group, -(-len(group) // largest(group[0].cell)))]
     while len(parts) < at_least and max(map(len, parts), default=0) > 1:
         widest = max(range(len(parts)), key=lambda index: len(parts[index]))
         parts[widest : widest + 1] = _even(parts[widest], 2)

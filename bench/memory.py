@@ -1,13 +1,14 @@
-"""How much memory is left to a process: what large work is measured against before it begins."""
+"""How much memory is left to a process, before large work begins, and whether any was killed for want of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-V2 = ("memory.max", "memory.current", "inactive_file")
-"""Of a control group, by version: where its limit and its use stand, and which of its statistics can be given back."""
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "memory.oom_control")
+V2 = ("memory.max", "memory.current", "inactive_file", "memory.events")
+"""Of a control group, by version: where its limit and its use stand, which of its statistics can be given back, and
+where its killed processes are counted."""
 
 
 def available(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
@@ -18,6 +19,17 @@ def available(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup"))
     return min((*_machine(proc), *_left(proc, groups)), default=None)
 
 
+def oom_kills(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many processes the kernel has killed for want of memory: of this process's control group, ever.
+
+    A rise of it tells why a child is found dead by SIGKILL. A group counts its own whatever limit they met, the
+    machine's too; where no group counts, the whole machine's are given, and 0 where that does not count either.
+    """
+    files = [group / names[-1] for group, names in _groups(proc, groups)]
+    lines = (line.split() for path in (*files, proc / "vmstat") for line in _read(path).splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == ["oom_kill"]), 0)
+
+
 def _machine(proc: Path) -> Iterator[int]:
     for line in _read(proc / "meminfo").splitlines():
         if line.startswith("MemAvailable:"):
@@ -25,7 +37,15 @@ def _machine(proc: Path) -> Iterator[int]:
 
 
 def _left(proc: Path, groups: Path) -> Iterator[int]:
-    """Of the process's group and of all above it; in a container, where paths are another's, of the outermost."""
+    for group, (limit, used, reclaimable, _) in _groups(proc, groups):
+        yield from _of_group(group, limit, used, reclaimable)
+
+
+def _groups(proc: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str, str]]]:
+    """The process's group and all above it, with their files; in a container, where paths are another's, the outermost.
+
+    Folders are given that may not be there.
+    """
     for line in _read(proc / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(",") or not controllers:
@@ -33,7 +53,7 @@ def _left(proc: Path, groups: Path) -> Iterator[int]:
             folder = top / path.lstrip("/")
             for group in (folder, *folder.parents):
                 if group.is_relative_to(top):
-                    yield from _of_group(group, *names)
+                    yield group, names
 
 
 def _of_group(group: Path, limit: str, used: str, reclaimable: str) -> Iterator[int]:

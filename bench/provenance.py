@@ -40,6 +40,16 @@ def version(package: str) -> str:
         return "unknown"
 
 
+@cache
+def device_name(device: str) -> str:
+    """The model name of what this process trains on: of its GPU, or of the CPU."""
+    if device != "cuda":
+        return processor()
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "unknown"
+
+
 def processor() -> str:
     """The CPU's model name."""
     try:

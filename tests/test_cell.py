@@ -87,13 +87,13 @@ def test_a_source_digest_sees_code_and_not_words(tmp_path: Path, monkeypatch: py
 )
 def test_cutting_keeps_every_run_once_and_groups_apart(sizes: dict[str, int], largest: int, at_least: int) -> None:
     runs = [Run(cell(group=group, part=seed % 2), seed) for group, size in sizes.items() for seed in range(size)]
-    units = cut(runs, lambda c: c.settings["group"], largest, at_least)
+    units = cut(runs, lambda c: c.settings["group"], lambda _: largest, at_least)
     assert sorted(run.id for unit in units for run in unit.runs) == sorted(run.id for run in runs)
     for unit in units:
         assert 1 <= len(unit.runs) <= largest
         assert len({run.cell.settings["group"] for run in unit.runs}) == 1
     assert len(units) >= min(at_least, len(runs))
-    again = cut(list(reversed(runs)), lambda c: c.settings["group"], largest, at_least)
+    again = cut(list(reversed(runs)), lambda c: c.settings["group"], lambda _: largest, at_least)
     assert [unit.id for unit in again] == [unit.id for unit in units]
 
 

@@ -66,3 +66,42 @@ def test_here() -> None:
     free = memory.available()
     assert free is not None
     assert 0 < free < psutil.virtual_memory().total
+
+
+def counted(folder: Path, name: str, kills: int, other: str = "oom") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(f"{other} 7\noom_kill_disable 0\noom_kill {kills}\noom_group_kill 9\n")
+
+
+def test_kills_of_the_own_group(tmp_path: Path) -> None:
+    proc, groups = machine(tmp_path / "proc", "0::/user/own\n"), tmp_path / "groups"
+    counted(proc, "vmstat", 11, "oom_kill_else")
+    counted(groups / "user", "memory.events", 3)
+    counted(groups / "user" / "own", "memory.events", 2)
+    assert memory.oom_kills(proc, groups) == 2
+    counted(groups / "user" / "own", "memory.events", 3)
+    assert memory.oom_kills(proc, groups) == 3
+
+
+def test_kills_of_a_group_of_the_first_version(tmp_path: Path) -> None:
+    proc, groups = machine(tmp_path / "proc", "4:memory:/own\n3:cpu:/own\n0::/\n"), tmp_path / "groups"
+    counted(groups / "memory" / "own", "memory.oom_control", 4, "under_oom")
+    assert memory.oom_kills(proc, groups) == 4
+
+
+def test_kills_of_a_container_s_outermost_group(tmp_path: Path) -> None:
+    proc = machine(tmp_path / "proc", "0::/somewhere/outside\n")
+    counted(tmp_path / "groups", "memory.events", 5)
+    assert memory.oom_kills(proc, tmp_path / "groups") == 5
+
+
+def test_kills_of_the_machine_where_no_group_counts(tmp_path: Path) -> None:
+    proc = machine(tmp_path / "proc", "0::/user/own\n")
+    (tmp_path / "groups" / "user" / "own").mkdir(parents=True)
+    (tmp_path / "groups" / "user" / "own" / "memory.events").write_text("low 0\noom 6\n")  # of an old kernel
+    counted(proc, "vmstat", 11)
+    assert memory.oom_kills(proc, tmp_path / "groups") == 11
+
+
+def test_kills_that_nobody_counts(tmp_path: Path) -> None:
+    assert memory.oom_kills(tmp_path, tmp_path) == 0

@@ -229,7 +229,7 @@ def _chain(folder: Path, run_id: str) -> list[_Link]:
         while name not in (link.path.name for link in chain):
             path = folder / LEASES / name
             # As a part of names: a link that someone else has put there may point anywhere.
-            driver = re.sub("[^A-Za-z0-9_]", "-", os.readlink(path))[:40]
+            driver = re.sub("[^A-Za-z0-9_]", "-", str(path.readlink()))[:40]
             chain.append(_Link(path, driver))
             name = f"{run_id}~{driver}"
     return chain

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,18 @@ class Signals:
                 signal.signal(number, handler)
 
 
+def _track_quietly() -> None:
+    """Start Python's tracker of semaphores, which cleans up after processes that are killed, and need not say so."""
+    key = "PYTHONWARNINGS"
+    before = os.environ.get(key)
+    os.environ[key] = f"{before},ignore:resource_tracker" if before else "ignore:resource_tracker"
+    resource_tracker.ensure_running()
+    if before is None:
+        del os.environ[key]
+    else:
+        os.environ[key] = before
+
+
 class Worker:
     """A process that does one unit after another, the line to it, and what writes its log.
 
@@ -70,6 +83,7 @@ class Worker:
 
     def __init__(self, orders: Orders, log: Path) -> None:
         os.environ.update(ONE_THREAD)
+        _track_quietly()
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
         read, write = context.Pipe(duplex=False)
@@ -78,22 +92,22 @@ class Worker:
         theirs.close()
         write.close()
         self.unit: Unit | None = None
-        self.heard = time.monotonic()
-        """When it last said something."""
+        self._heard: float | None = None
         self._out_of_memory = memory.oom_kills()
         self._log = threading.Thread(target=_write_log, args=(read, log), daemon=True)
         self._log.start()
 
     def give(self, unit: Unit) -> None:
         """Let it begin a unit."""
-        self.unit, self.heard = unit, time.monotonic()
+        self.unit, self._heard = unit, None
         with contextlib.suppress(BrokenPipeError):  # it died idle: ``hear`` will say so
             self.line.send(unit)
 
     def hear(self) -> Any:
         """The next message; raises EOFError or ConnectionResetError where it has died."""
-        self.heard = time.monotonic()
-        return self.line.recv()
+        message = self.line.recv()
+        self._heard = time.monotonic()
+        return message
 
     def death(self) -> str | Failed:
         """Why it is dead: the words for its cause, or the end of its unit where the kernel had no memory for it."""
@@ -102,6 +116,10 @@ class Worker:
         if code == -signal.SIGKILL and memory.oom_kills() > self._out_of_memory:
             return Failed("oom", "the system had no memory left and killed the worker")
         return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+
+    def silent_for(self) -> float:
+        """Seconds since it last said something of its unit; none have passed while it gets ready."""
+        return 0.0 if self.unit is None or self._heard is None else time.monotonic() - self._heard
 
     def quit(self) -> None:
         """Ask it to save what it has, and to end."""
@@ -166,7 +184,7 @@ class _Crew:
             except (EOFError, ConnectionResetError):
                 self.bury(index)
         for index, worker in list(self.workers.items()):
-            if self.timeout and worker.unit and time.monotonic() - worker.heard > self.timeout:
+            if self.timeout and worker.silent_for() > self.timeout:
                 self.end_hanging(index)
         self.queue.tell()
 

@@ -7,10 +7,12 @@ its last bits on the runs beside it, and a resumed run ends bit-equal to an undi
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import footprint
 from bench.cell import Cell, Run, Unit, cut
 from bench.experiments import ALONE, EXPERIMENTS
 from bench.launch import WORK
@@ -22,16 +24,39 @@ LARGEST: Mapping[str, int] = {"cpu": 16, "cuda": 256}
 
 @dataclass(frozen=True)
 class Plan:
-    """Units to do, the longest first; how many runs are finished, and of how many; and the work of all units."""
+    """Units to do, the longest first, and what they take; how many runs are finished, and of how many."""
 
     units: tuple[Unit, ...]
     finished: int
     total: int
     work: float
+    """Of all units, as ``work`` says of one."""
+    workers: int
+    """Processes that have room at once, and a unit."""
+    memory: int
+    """Bytes of a process at most; on a GPU the device's."""
+    disk: tuple[int, int]
+    """Bytes that records and samples take, and what is at work beside them."""
 
 
-def make_plan(runs: Iterable[Run], folder: Path, done: set[str], *, device: str, workers: int) -> Plan:
-    """The plan for those of the runs that are not done."""
+def make_plan(
+    runs: Iterable[Run],
+    folder: Path,
+    done: set[str],
+    *,
+    device: str,
+    workers: int,
+    drivers: int = 1,
+    limit: int = sys.maxsize,
+) -> Plan:
+    """The plan for those of the runs that are not done.
+
+    Args:
+        runs, folder, done: all runs, where they are recorded, and the ids of those that are.
+        device, workers: where, and by how many processes at most.
+        drivers: how many such sets of workers share the runs.
+        limit: bytes that all processes together may take, by estimate; of a GPU, the device's.
+    """
     runs = list(runs)
     everything = {run.id: run for run in runs}
     missing = {name: run for name, run in everything.items() if name not in done}
@@ -43,13 +68,35 @@ def make_plan(runs: Iterable[Run], folder: Path, done: set[str], *, device: str,
             for run in unit.runs:
                 missing.pop(run.id, None)
     alone = [run for run in missing.values() if run.cell.experiment in ALONE]
-    units += cut(alone, _group_key, max(1, len(alone)), 0)
+    units += cut(alone, _group_key, lambda _: len(alone), 0)
     others = [run for run in missing.values() if run.cell.experiment not in ALONE]
-    units += cut(others, _group_key, LARGEST[device], workers - len(units))
     with remembering():
+        groups = {_group_key(cell): cell for cell in {run.cell.id: run.cell for run in others}.values()}
+        one = max((footprint.memory(cell.settings, 1, device) for cell in groups.values()), default=0)
+        if device == "cpu":
+            workers = max(1, min(workers, footprint.processes_that_fit(one, limit))) if one else workers
+            each = footprint.share(limit, workers)
+        else:
+            each = limit // workers
+
+        def largest(cell: Cell) -> int:
+            return max(1, min(LARGEST[device], footprint.replicas_that_fit(cell.settings, each, device)))
+
+        units += cut(others, _group_key, largest, workers * drivers - len(units))
         sizes = {unit.id: work(unit) for unit in units}
-    order = sorted(units, key=lambda unit: (-sizes[unit.id], unit.id))
-    return Plan(tuple(order), sum(run.id in done for run in runs), len(runs), sum(sizes.values()))
+        needs = [footprint.memory(unit.runs[0].cell.settings, len(unit.runs), device) for unit in units]
+        takes = [(footprint.disk(unit.runs[0].cell.settings), len(unit.runs)) for unit in units]
+    workers = min(workers, len(units))
+    at_work = sorted((disk.unit + count * disk.at_work for disk, count in takes), reverse=True)[:workers]
+    return Plan(
+        units=tuple(sorted(units, key=lambda unit: (-sizes[unit.id], unit.id))),
+        finished=sum(run.id in done for run in runs),
+        total=len(runs),
+        work=sum(sizes.values()),
+        workers=workers,
+        memory=max(needs, default=0),
+        disk=(sum(count * disk.left for disk, count in takes), sum(at_work)),
+    )
 
 
 def work(unit: Unit) -> float:

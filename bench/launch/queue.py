@@ -12,13 +12,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench import records
 from bench.cell import Run, Unit
 from bench.launch import WORK
 from bench.launch.leases import Leases
-from bench.launch.plan import make_plan
 from bench.launch.progress import Display
 from bench.launch.worker import Done, Failed, Orders, failures, publish
 
@@ -30,10 +29,20 @@ LOOK_SECONDS = 2.0
 
 
 class Queue:
-    """The units of a plan, handed out one by one; ``finished`` when all of their runs have a record."""
+    """The units of a plan, handed out one by one; ``finished`` when all of their runs have a record.
 
-    def __init__(self, units: Sequence[Unit], orders: Orders, display: Display, leases: Leases) -> None:
-        self._waiting = deque(units)
+    ``plan`` makes units of runs that others have let go of.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        orders: Orders,
+        display: Display,
+        leases: Leases,
+        plan: Callable[[Sequence[Run]], Sequence[Unit]],
+    ) -> None:
+        self._waiting, self._plan = deque(units), plan
         self._orders, self._display, self._leases = orders, display, leases
         self._at_work: dict[str, Unit] = {}
         self._elsewhere: dict[str, Run] = {}
@@ -120,6 +129,6 @@ class Queue:
         held = self._leases.elsewhere(self._elsewhere.keys() - done)
         free = [run for run_id, run in self._elsewhere.items() if run_id not in done | held]
         self._elsewhere = {run_id: run for run_id, run in self._elsewhere.items() if run_id in held}
-        plan = make_plan(free, self._orders.folder, set(), device=self._orders.device, workers=1)
-        self._waiting.extend(plan.units)
-        self._display.add(plan.units)
+        units = self._plan(free)
+        self._waiting.extend(units)
+        self._display.add(units)

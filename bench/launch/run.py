@@ -10,27 +10,26 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from bench import lazy_torch, plugins, provenance, records
+from bench import footprint, lazy_torch, memory, plugins, provenance, records
 from bench.cell import SCHEMA_VERSION, Run
 from bench.engine import Way
 from bench.errors import UserError
-from bench.evaluation import largest_solve
 from bench.experiments import ALONE
 from bench.grid import Grid
 from bench.launch import WORK
 from bench.launch.leases import Leases, drivers
 from bench.launch.plan import Plan, make_plan
 from bench.launch.shard import Shard
-from bench.metrics.emd import memory
 from bench.yaml_file import shown
 
 if TYPE_CHECKING:
@@ -46,8 +45,8 @@ RATE = 2.5e10
 """Floating-point operations per second that one core is taken to do in plans: a guess that is right within a factor
 of about 3; the time left that a run itself shows is measured."""
 
-NOTABLE_MEMORY = 1e9
-"""Bytes that a solve takes above which a plan says so."""
+SPARE = 0.9
+"""Of the memory that is free, what a launch may plan with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,28 +98,36 @@ def run(grid: Grid, options: Options) -> int:
 
 def train(grid: Grid, options: Options, console: Console) -> int:
     """Train what is missing; gives the exit code, which runs that failed leave at 0: reports tell of them."""
-    device = _device(options.device)
+    device = _device(options.device, options.engine)
     if options.way == "cuda_graph" and device == "cpu":
         raise UserError("--way cuda_graph: there is no CUDA device here; --way compiled is the nearest for a CPU")
     workers = _workers(grid, options.workers, device)
     runs = [run for run in grid.runs() if options.shard is None or options.shard.has(run.id)]
-    if options.dry:
-        plan = make_plan(runs, options.folder, _done(options), device=device, workers=workers)
-        console.print(_words(grid, plan, workers), markup=False, highlight=False)
-        return 0
-    _make(options.folder)
-    _clear(runs, options)
+    limit = _limit(options, device)
+    if not options.dry:
+        _make(options.folder)
+        _clear(runs, options)
     others = sum(seen.dead is not True for seen in drivers(options.folder))
     if others and any(run.cell.experiment in ALONE for run in runs):
         raise UserError(f"{options.folder}: another run is at work here, and this grid has the machine to itself")
-    plan = make_plan(runs, options.folder, _done(options), device=device, workers=workers * (1 + others))
-    console.print(_words(grid, plan, workers), markup=False, highlight=False)
+    plan_for = partial(
+        make_plan, folder=options.folder, device=device, workers=workers, drivers=1 + others, limit=limit
+    )
+    plan = plan_for(runs, done=_done(options))
+    console.print(_words(grid, plan, options.folder, device), markup=False, highlight=False)
+    if options.memory and plan.memory > limit:
+        words = (
+            f"a process needs about {_size(plan.memory)}; give it more, or make networks, batches or samples smaller"
+        )
+        raise UserError(f"--memory {options.memory:g}: {words}")
+    if options.dry:
+        return 0
     if plan.units or not (options.folder / records.MANIFEST).exists():
         _write_manifest(grid, options, device)
     if plan.units:
         for words in grid.missing_files():
             raise UserError(words)
-        return _launch(plan, grid, options, device, workers, console)
+        return _launch(plan, partial(plan_for, done=set(), drivers=1), grid, options, device, console)
     return 0
 
 
@@ -148,7 +155,9 @@ def rebuild(folder: Path, *, gif: bool = False, choices: Choices | None = None) 
     return code
 
 
-def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int, console: Console) -> int:
+def _launch(
+    plan: Plan, plan_for: Callable[[list[Run]], Plan], grid: Grid, options: Options, device: str, console: Console
+) -> int:
     from bench.launch import local
     from bench.launch.progress import Display
     from bench.launch.queue import Queue
@@ -164,18 +173,18 @@ def _launch(plan: Plan, grid: Grid, options: Options, device: str, workers: int,
     )
     try:
         with Leases(options.folder) as leases, Display(plan.units, console) as display:
-            leases.tell(workers=workers, shard=options.shard and str(options.shard))
-            queue = Queue(plan.units, orders, display, leases)
+            leases.tell(workers=plan.workers, shard=options.shard and str(options.shard))
+            queue = Queue(plan.units, orders, display, leases, lambda runs: plan_for(list(runs)).units)
             if options.engine == "ray":
                 from bench.launch import on_ray
 
                 on_ray.launch(
-                    queue, orders, address=options.ray_address, gpu_fraction=options.gpu_fraction,
-                    timeout=options.timeout, display=display,
+                    queue, orders, address=options.ray_address, workers=plan.workers, gpu_fraction=options.gpu_fraction,
+                    timeout=options.timeout, display=display, driver=leases.driver,
                 )  # fmt: skip
             else:
                 local.launch(
-                    queue, orders, workers=workers, timeout=options.timeout, display=display, driver=leases.driver
+                    queue, orders, workers=plan.workers, timeout=options.timeout, display=display, driver=leases.driver
                 )
             if leases.alone():
                 _tidy(options.folder)
@@ -247,8 +256,10 @@ def _claims(folder: Path) -> bytes:
     return json.dumps(told).encode() if told else b""
 
 
-def _device(wanted: str) -> str:
+def _device(wanted: str, engine: str) -> str:
     """``cuda`` where it is there and not unwanted; torch, which is slow to load, is asked only if there is a driver."""
+    if wanted == "cuda" and engine == "ray":
+        return "cuda"  # of the cluster's nodes: this one may have none
     if wanted == "cpu" or (wanted == "auto" and not any(Path(path).exists() for path in DRIVERS)):
         return "cpu"
     import torch
@@ -270,16 +281,22 @@ def _workers(grid: Grid, wanted: int | None, device: str) -> int:
     return 1
 
 
-def _columns(device: str) -> dict[str, Any]:
+def _limit(options: Options, device: str) -> int:
+    """Bytes that all processes may take: of the machine, or of the GPU where that is what they train on."""
+    if options.memory:
+        return int(1e9 * options.memory)
     if device == "cuda":
         import torch
 
-        name = torch.cuda.get_device_name()
-    else:
-        name = provenance.processor()
+        part = SPARE * (options.gpu_fraction or 1.0)
+        return int(part * torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else sys.maxsize
+    free = memory.available()
+    return sys.maxsize if free is None else int(SPARE * free)
+
+
+def _columns(device: str) -> dict[str, Any]:
     return {
         "device": device,
-        "device_name": name,
         "torch_version": metadata.version("torch"),
         **provenance.code(),
         "deterministic": device == "cpu",
@@ -359,7 +376,7 @@ def _command(words: list[str]) -> list[str]:
     ]
 
 
-def _words(grid: Grid, plan: Plan, workers: int) -> str:
+def _words(grid: Grid, plan: Plan, folder: Path, device: str) -> str:
     """The plan as a person reads it."""
     lines = [f"{grid.name}: {len(grid.cells):,} cells x {len(grid.seeds):,} seeds = {plan.total:,} runs"]
     if plan.finished:
@@ -367,15 +384,22 @@ def _words(grid: Grid, plan: Plan, workers: int) -> str:
     if not plan.units:
         return lines[0]
     runs = sum(len(unit.runs) for unit in plan.units)
-    lines.append(f"to do: {runs:,} runs in {len(plan.units):,} units on {min(workers, len(plan.units))} processes")
-    hours = plan.work / RATE / min(workers, len(plan.units)) / 3600
+    lines.append(f"to do: {runs:,} runs in {len(plan.units):,} units on {plan.workers} processes")
+    hours = plan.work / RATE / plan.workers / 3600
     spell = f"{hours:.1f} h" if hours >= 1.5 else f"{max(1, round(60 * hours))} min"
     lines.append(f"cost: {plan.work:.1e} floating-point operations in matrix products; training takes roughly {spell}")
-    n = max(largest_solve(unit.runs[0].cell.settings.get("evaluate", {})) for unit in plan.units)
-    if memory(n) > NOTABLE_MEMORY:
-        each = f"in each of {min(workers, len(plan.units))} evaluators"
-        lines.append(f"memory: an EMD of {n:,} samples takes up to {memory(n) / 1e9:.1f} GB {each}")
+    free = memory.available() if device == "cpu" else None
+    left = f"; {_size(free)} are free" if free is not None else ""
+    lines.append(f"memory: about {_size(plan.memory)} a process{left}")
+    (kept, at_work), room = plan.disk, footprint.room(folder)
+    lines.append(f"disk: about {_size(kept)}, and {_size(at_work)} while at work; {_size(room)} are free")
+    if kept + at_work > room:
+        lines[-1] += ": THAT IS TOO LITTLE"
     counts = Counter(f"{unit.runs[0].cell.label} x {len(unit.runs)}" for unit in plan.units)
     shown = [f"  {words}" + (f"  ({count} units)" if count > 1 else "") for words, count in counts.most_common(40)]
     more = [f"  and {len(counts) - 40} more kinds of unit"] if len(counts) > 40 else []
     return "\n".join([*lines, *shown, *more])
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

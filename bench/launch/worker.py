@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench import plugins, records
+from bench import plugins, provenance, records
 from bench.cache import cache_folder
 from bench.cell import Run, Unit
 from bench.engine import Way
@@ -46,6 +46,10 @@ class Orders:
     way: Way | None
     plugins: Sequence[plugins.File]
     provenance: Mapping[str, Any]
+
+
+class Begun:
+    """The worker is ready, and begins the unit."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def serve(line: Connection, log: Connection, orders: Orders) -> None:
     try:
         with contextlib.suppress(EOFError, BrokenPipeError):
             while isinstance(unit := line.recv(), Unit):
+                line.send(Begun())
                 end = _do(unit, orders, evaluator, line)
                 if end is None:
                     break
@@ -171,13 +176,13 @@ def publish(results: Sequence[Result], orders: Orders) -> None:
     """Write what is missing; the record comes last, since it is what says that a run is finished."""
     import pandas as pd
 
-    there = records.finished(orders.folder)
+    where = {"device_name": provenance.device_name(orders.device)}
     for result in results:
-        if result.run.id in there:
+        if records.has(orders.folder, result.run.id):
             continue
         if result.samples:
             records.publish_samples(result.samples, orders.folder, result.run.id)
-        rows = [{"grid": orders.grid, **row, **orders.provenance} for row in result.rows]
+        rows = [{"grid": orders.grid, **row, **orders.provenance, **where} for row in result.rows]
         records.publish(pd.DataFrame(rows), orders.folder)
 
 

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from bench.networks.base import Network, NetworkSettings
+from bench.networks.base import Network, NetworkSettings, Sizes
 from bench.networks.dcgan import Dcgan
 from bench.networks.mlp import Mlp
 from bench.networks.resnet import Resnet
@@ -12,4 +12,4 @@ Family: TypeAlias = type[Mlp] | type[Dcgan] | type[Resnet] | type[UnrolledConv]
 
 NETWORKS: dict[str, Family] = {"mlp": Mlp, "dcgan": Dcgan, "resnet": Resnet, "unrolled_conv": UnrolledConv}
 
-__all__ = ["NETWORKS", "Network", "NetworkSettings"]
+__all__ = ["NETWORKS", "Network", "NetworkSettings", "Sizes"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -44,6 +44,17 @@ class Network:
         return self.bind(parameters)(x)
 
 
+class Sizes(NamedTuple):
+    """How much a network holds, for estimates of memory."""
+
+    parameters: int
+    """Numbers that an optimiser adjusts."""
+    outputs: int
+    """Numbers that its products of weights and inputs give for one sample, those of all layers."""
+    widest: int
+    """The most that one of these products gives."""
+
+
 class NetworkSettings(Protocol):
     """A family with its settings: a frozen dataclass."""
 
@@ -62,4 +73,8 @@ class NetworkSettings(Protocol):
 
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
         """Multiplications of one forward pass of one sample, for estimates of cost; a ValueError as from ``build``."""
+        ...
+
+    def sizes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Sizes:
+        """How much the network for these shapes holds; needs no torch; a ValueError as from ``build``."""
         ...

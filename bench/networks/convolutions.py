@@ -6,13 +6,13 @@ Shape letters: B batch, S side of a square image, *E event (the shape of one out
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
 
-from bench.networks.base import Network
+from bench.networks.base import Network, Sizes
 from bench.networks.layers import normalise_channels
 from bench.optim import Parameters
 
@@ -55,6 +55,8 @@ class Product:
     """How many inputs one output is a weighted sum of, away from the edges."""
     multiplications: int
     """Of one sample, those with padding counted."""
+    outputs: int
+    """Numbers that it gives for one sample."""
     apply: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
     """(x, weight, bias) -> [B, *E]."""
 
@@ -72,6 +74,7 @@ def matrix(inputs: int, event: tuple[int, ...] = ()) -> Product:
         channels=event[0] if event else 1,
         fan_in=inputs,
         multiplications=inputs * outputs,
+        outputs=outputs,
         apply=apply,
     )
 
@@ -90,6 +93,7 @@ def convolution(inputs: int, channels: int, kernel: int, side: int, stride: int 
         channels=channels,
         fan_in=inputs * kernel**2,
         multiplications=inputs * channels * (kernel * after) ** 2,
+        outputs=channels * after**2,
         apply=apply,
     )
 
@@ -108,6 +112,7 @@ def transposed(inputs: int, channels: int, kernel: int, side: int, after: int) -
         channels=channels,
         fan_in=inputs * kernel**2 / 4,
         multiplications=inputs * channels * (kernel * side) ** 2,
+        outputs=channels * after**2,
         apply=apply,
     )
 
@@ -159,6 +164,22 @@ class Stage:
     product: Product
     norm: Literal["none", "batch", "layer"] = "none"
     activation: Activation = linear
+
+
+def sizes_of(products: Iterable[Product]) -> Sizes:
+    """Of the products of a network, each with a bias."""
+    products = list(products)
+    parameters = sum(math.prod(product.shape) + product.biases for product in products)
+    outputs = [product.outputs for product in products]
+    return Sizes(parameters, sum(outputs), max(outputs))
+
+
+def sizes_of_stack(stages: Sequence[Stage]) -> Sizes:
+    """Of the network that ``stack`` makes: in place of a bias, a norm has a scale and a shift a channel."""
+    sizes = sizes_of(stage.product for stage in stages)
+    normed = [stage.product for stage in stages if stage.norm != "none"]
+    more = sum(2 * product.channels - product.biases for product in normed)
+    return sizes._replace(parameters=sizes.parameters + more)
 
 
 def stack(stages: Sequence[Stage], std: Callable[[Product], float], precision: Precision) -> Network:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.networks.base import Network
+from bench.networks.base import Network, Sizes
 from bench.networks.convolutions import (
     HALVINGS,
     Precision,
@@ -19,6 +19,7 @@ from bench.networks.convolutions import (
     output_of,
     relu,
     require_width,
+    sizes_of_stack,
     stack,
     transposed,
 )
@@ -74,6 +75,10 @@ class Dcgan:
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
         """See ``NetworkSettings.multiplications``."""
         return sum(stage.product.multiplications for stage in self._stages(inputs, outputs))
+
+    def sizes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Sizes:
+        """See ``NetworkSettings.sizes``."""
+        return sizes_of_stack(self._stages(inputs, outputs))
 
     def _std(self, product: Product) -> float:
         return math.sqrt(2 / product.fan_in) if self.init == "he" else 0.02

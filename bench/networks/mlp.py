@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from bench.networks.base import Network
+from bench.networks.base import Network, Sizes
 from bench.networks.constraints import draw_vectors, orthonormal, power_iteration, spectral
 from bench.networks.layers import append_deviation, group_sort, maxout, normalise
 from bench.optim import Parameters
@@ -129,6 +129,13 @@ class Mlp:
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
         """See ``NetworkSettings.multiplications``; a constraint's own work, the same for any batch, does not count."""
         return sum(fan_in * fan_out for fan_in, fan_out in self._shapes(inputs, outputs))
+
+    def sizes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Sizes:
+        """See ``NetworkSettings.sizes``."""
+        shapes = self._shapes(inputs, outputs)
+        norms = sum(2 * fan_out for _, fan_out in shapes[:-1]) if self.norm != "none" else 0
+        parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in shapes) + norms
+        return Sizes(parameters, sum(fan_out for _, fan_out in shapes), max(fan_out for _, fan_out in shapes))
 
     def _shapes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> list[tuple[int, int]]:
         """Inputs and outputs of each linear map."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from bench.networks.base import Network
+from bench.networks.base import Network, Sizes
 from bench.networks.convolutions import (
     HALVINGS,
     Precision,
@@ -22,6 +22,7 @@ from bench.networks.convolutions import (
     multiply,
     output_of,
     require_width,
+    sizes_of,
 )
 from bench.optim import Parameters
 
@@ -98,6 +99,10 @@ class Resnet:
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
         """See ``NetworkSettings.multiplications``."""
         return sum(product.multiplications for product in self._products(inputs, outputs).values())
+
+    def sizes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Sizes:
+        """See ``NetworkSettings.sizes``."""
+        return sizes_of(self._products(inputs, outputs).values())
 
     def _products(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> dict[str, Product]:
         colours, side, makes = image_of("resnet", inputs, outputs)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from bench.networks.base import Network
+from bench.networks.base import Network, Sizes
 from bench.networks.convolutions import (
     Precision,
     Stage,
@@ -17,6 +17,7 @@ from bench.networks.convolutions import (
     output_of,
     relu,
     require_width,
+    sizes_of_stack,
     stack,
     transposed,
 )
@@ -58,6 +59,10 @@ class UnrolledConv:
     def multiplications(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int:
         """See ``NetworkSettings.multiplications``."""
         return sum(stage.product.multiplications for stage in self._stages(inputs, outputs))
+
+    def sizes(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Sizes:
+        """See ``NetworkSettings.sizes``."""
+        return sizes_of_stack(self._stages(inputs, outputs))
 
     def _stages(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> list[Stage]:
         colours, side, makes = image_of("unrolled_conv", inputs, outputs)
