@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from safetensors.numpy import load_file
 
 from bench.cache import content_digest
+from bench.checkpoints import kept
 from bench.metrics import Array, Modes, Space, Truth, as_floor, compute_all
-from bench.records import publish_bytes
 
 SECONDS = "_seconds"
 """What follows a metric's name in the column of the wall time that it took."""
@@ -36,8 +36,12 @@ def evaluate(
         settings: of the metrics.
         result: a finished result there is read, not made again.
     """
-    if result.exists():
-        return _read(result)
+    return kept(result, lambda: _measure(samples, key, real, names, settings))
+
+
+def _measure(
+    samples: Path, key: str, real: Path, names: Sequence[str], settings: Mapping[str, Any]
+) -> list[dict[str, float]]:
     found, known = load_file(samples), load_file(real)
     truth, points, reference = _truth(known), spaces(found, key), spaces(known, "reference")
     measured = []
@@ -45,7 +49,6 @@ def evaluate(
         values, seconds = compute_all(names, _of(points, r), _of(reference, r), truth, settings)
         taken = {f"{name}{SECONDS}": wall for name, wall in seconds.items()}
         measured.append({**values, **taken, f"metric{SECONDS}": sum(seconds.values())})
-    publish_bytes(json.dumps(measured).encode(), result)
     return measured
 
 
@@ -61,15 +64,16 @@ def evaluate_floor(
     known = load_file(real)
     truth, fresh, reference = _truth(known), spaces(known, "fresh"), spaces(known, "reference")
     common = {name: known[name] for name in TRUTH if name in known}
+
+    def floor(own: Mapping[str, Array], against: Mapping[str, Array]) -> dict[str, float]:
+        return as_floor(compute_all(names, own, against, truth, settings).values)
+
     floors = []
     for r in range(len(reference["data"])):
         own, against = _of(fresh, r), _of(reference, r)
         arrays = {**common, **_named("fresh", own), **_named("reference", against)}
         path = shared / f"floor-{content_digest(arrays, [list(names), dict(settings), dict(versions)])}.json"
-        if not path.exists():
-            values = compute_all(names, own, against, truth, settings).values
-            publish_bytes(json.dumps([as_floor(values)]).encode(), path)
-        floors += _read(path)
+        floors.append(kept(path, partial(floor, own, against)))
     return floors
 
 
@@ -97,8 +101,3 @@ def _of(points: Mapping[str, Array], replica: int) -> dict[str, Array]:
 
 def _named(key: str, points: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{key}_{space}": array for space, array in points.items()}
-
-
-def _read(path: Path) -> list[dict[str, float]]:
-    rows: list[dict[str, float]] = json.loads(path.read_text())
-    return rows

@@ -112,7 +112,7 @@ def printable(text: str) -> str:
 
 def finished(folder: Path) -> set[str]:
     """Ids of the runs that have a record, by the listing alone: no file is opened."""
-    return {path.stem for path in _listing(folder) if _is_record(path)}
+    return {path.stem for path in _listing(folder) if is_record(path)}
 
 
 def has(folder: Path, run_id: str) -> bool:
@@ -228,7 +228,7 @@ def _runs(folder: Path, run_ids: Container[str] | None, errors: list[RecordError
     """The records in the order of run ids; what cannot be read is added to the errors."""
     for path in _listing(folder):
         try:
-            if not _is_record(path):
+            if not is_record(path):
                 raise RecordError(path, "not a record; move it out of this folder")
             if run_ids is None or path.stem in run_ids:
                 yield _read_run(path)
@@ -323,7 +323,8 @@ def _listing(folder: Path) -> Sequence[Path]:
     return sorted(paths, key=lambda path: path.name)
 
 
-def _is_record(path: Path) -> bool:
+def is_record(path: Path) -> bool:
+    """Whether a file is called as a record is."""
     return path.suffix == ".parquet" and _NAME.fullmatch(path.stem) is not None
 
 
@@ -340,7 +341,7 @@ def read_bytes(path: Path, largest: int) -> bytes:
             size = os.fstat(file.fileno()).st_size
             if size > largest:
                 raise RecordError(path, f"{size:,} bytes are too many; at most {largest:,} are read")
-            return file.read(largest)
+            return file.read(size)
     except OSError as error:
         raise RecordError(path, error.strerror or str(error)) from error
 
@@ -361,10 +362,11 @@ def _decode(data: pa.Buffer, path: Path) -> _Run:
         _check_extent(file.metadata, path)
         _check_seal(told, data, path)
         schema = file.schema_arrow.remove_metadata()
-        if (version := _version(file)) != SCHEMA_VERSION:
-            raise SchemaError(path, version)
         if fault := _fault(schema):
+            _check_version(file, path)
             raise RecordError(path, f"not a record: {fault}")
+        if strange := told.keys() - {b"digest", b"seal"}:
+            raise RecordError(path, f"damaged, or not a record: {len(strange)} strange entries in its footer")
         columns = _table(file, schema, data, path).to_pydict()
         digest = _digest(columns).encode()
     except RecordError:
@@ -390,26 +392,23 @@ def _check_extent(meta: pq.FileMetaData, path: Path) -> None:
 
 def _check_seal(told: Mapping[bytes, bytes], data: pa.Buffer, path: Path) -> None:
     """Refuse bytes that are not as they were sealed; records of the first releases have no seal."""
-    seal, whole = told.get(b"seal"), bytes(data)
-    if not told.keys() <= {b"digest", b"seal"}:
-        raise RecordError(path, "damaged, or not a record: its footer has strange entries")
-    if seal is None:
+    if (seal := told.get(b"seal")) is None:
         return
+    whole = bytes(data)
     start = whole.rindex(seal)
     blank = whole[:start] + _SEAL + whole[start + len(seal) :]
     if seal.decode() != hashlib.sha256(blank).hexdigest():
         raise RecordError(path, "damaged: the bytes do not match their seal")
 
 
-def _version(file: pq.ParquetFile) -> object:
-    """The schema version, which says whether anything else here can be judged; our own where none is told."""
+def _check_version(file: pq.ParquetFile, path: Path) -> None:
+    """Refuse what is strange because it is of another schema."""
     import pyarrow as pa
 
-    schema = file.schema_arrow
-    if schema.names.count("schema_version") != 1 or schema.field("schema_version").type != pa.int64():
-        return SCHEMA_VERSION
-    values = file.read(["schema_version"], use_threads=False)["schema_version"]
-    return values[0].as_py() if len(values) else SCHEMA_VERSION
+    if pa.field("schema_version", pa.int64()) in file.schema_arrow:
+        versions = {*file.read(["schema_version"], use_threads=False)["schema_version"].to_pylist()}
+        if versions and SCHEMA_VERSION not in versions:
+            raise SchemaError(path, versions.pop())
 
 
 def _table(file: pq.ParquetFile, schema: pa.Schema, data: pa.Buffer, path: Path) -> pa.Table:

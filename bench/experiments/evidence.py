@@ -16,12 +16,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from bench import inception, judge, seeding
+from bench import checkpoints, inception, judge, seeding
 from bench.cache import content_digest
 from bench.cell import Settings
+from bench.checkpoints import CheckpointError
 from bench.evaluation import TRUTH
 from bench.metrics import METRICS, Metric, Modes
-from bench.records import publish_bytes
 from bench.rotation import Occupied, occupied, occupied_classes, visits
 from bench.settings import SettingError, build, check_block, once, reads
 from bench.sources import DATASET, code_digest, metric_version
@@ -125,14 +125,12 @@ def _settings_kinds(dataset: Any) -> list[type[Any]]:
 
 
 def store(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Publish samples."""
-    from safetensors.torch import save
-
-    publish_bytes(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}), path)
+    """Publish samples as a checkpoint."""
+    checkpoints.store(path, {name: tensor.cpu().contiguous().numpy() for name, tensor in tensors.items()})
 
 
 def load(path: Path) -> dict[str, torch.Tensor]:
-    """What was stored."""
+    """What was stored by this process, or has been checked by it."""
     from safetensors.torch import load_file
 
     return load_file(path)
@@ -285,7 +283,9 @@ class _OfImages(Evidence):
         many = dataset.sample_part("evaluation", self._most["classes"], source) if labelled else pair[:0]
         drawn = {name: own.numpy() for name, own in {**images, "many": many}.items()}
         path = shared / f"real-{content_digest(drawn, self._told_by)}.safetensors"
-        if not path.exists():
+        try:
+            checkpoints.load(path)
+        except CheckpointError:
             told = {key: value for name, own in images.items() for key, value in self._told_of(name, own).items()}
             store(path, told | ({"fresh_classes": self._look(many[None])["classes"][0]} if labelled else {}))
         return {**images, **load(path)}

@@ -20,7 +20,6 @@ the parameters, ``init_generator_buffers`` for the buffers of networks that have
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +32,7 @@ from pydantic import Field
 
 from bench import seeding, sources
 from bench.cell import Run, Settings, Unit, canonical
+from bench.checkpoints import kept
 from bench.distances import Array, between_lines, divergences, shares
 from bench.experiments.base import Context, Result, Row, Stopped, check_keys, identity_row
 from bench.metrics import FLOOR
@@ -40,7 +40,6 @@ from bench.metrics.emd import earth_movers_distance
 from bench.networks import NETWORKS, Network
 from bench.optim import Parameters
 from bench.problem import Latent
-from bench.records import publish_bytes
 from bench.settings import SettingError, build, check_block, check_named
 from bench.sources import DATASET, code_digest
 from datasets.parallel_lines import ParallelLines
@@ -211,9 +210,7 @@ class Paths:
                 raise Stopped
             walk = _Walk(run)
             known = context.work / f"{run.seed}.json"
-            if not known.exists():
-                publish_bytes(json.dumps(walk.measure()).encode(), known)
-            rows = [{**identity_row(run), **row} for row in json.loads(known.read_text())]
+            rows = [{**identity_row(run), **row} for row in kept(known, walk.measure)]
             results.append(Result(run, rows, walk.portraits()))
             context.progress((index + 1) / len(unit.runs))
         return results

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 
 from bench.cell import Settings, Unit
+from bench.checkpoints import go_on
 from bench.engine import Training
 from bench.experiments.base import Context, Result, check_keys, identity_row, skipped
 from bench.experiments.session import Observe, Session, schedule
@@ -93,9 +94,13 @@ class Probing:
         reason = self.about.impossible(settings)
         if reason is not None:
             return [skipped(run, reason) for run in unit.runs]
+        return go_on(context.work, context.say, lambda: self._read(unit, context))
+
+    def _read(self, unit: Unit, context: Context) -> list[Result]:
         cells = [run.cell.settings for run in unit.runs]
+        settings = cells[0]
         session = Session(
-            context, unit.id, self.about.make_problem(settings),
+            context, self.about.make_problem(settings),
             [run.seed for run in unit.runs], self.about.make_scalars(cells),
             shape=self.about.shape(settings), updates=self.about.critic_updates(settings, settings["steps"]),
         )  # fmt: skip

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from bench import critic_settings, probes, seeding, training_settings
 from bench.cell import Settings, Unit, canonical
+from bench.checkpoints import go_on
 from bench.engine import Training
 from bench.experiments.base import Context, Result, check_keys, identity_row, skipped
 from bench.experiments.probing import Reader, observe, results
@@ -215,6 +216,11 @@ class Saturation:
             reason = training_settings.impossible(settings["frozen"])
         if reason is not None:
             return [skipped(run, reason) for run in unit.runs]
+        return go_on(context.work, context.say, lambda: self._measure(unit, context))
+
+    def _measure(self, unit: Unit, context: Context) -> list[Result]:
+        cells = [run.cell.settings for run in unit.runs]
+        settings = cells[0]
         begin: dict[str, Parameters] = {}
         lost: list[tuple[int, str] | None] = [None] * len(cells)
         share = _work_before(settings) / self.work(settings)
@@ -223,7 +229,7 @@ class Saturation:
             begin = {name: first.state[name] for name in ("generator", "generator_buffers")}
             lost = first.diverged()
         session = Session(
-            context, unit.id, _problem(settings),
+            context, _problem(settings),
             [seeding.seed_of(run.seed, PURPOSE) for run in unit.runs], critic_settings.make_scalars(cells),
             shape=_shape(settings), updates=settings["steps"], begin=begin, span=(share, 1.0),
         )  # fmt: skip
@@ -282,7 +288,7 @@ def _frozen(settings: Settings) -> dict[str, Any]:
 def _train_generator(unit: Unit, context: Context, share: float) -> Training:
     cells = [_frozen(run.cell.settings) for run in unit.runs]
     session = Session(
-        context, unit.id, training_settings.make_problem(cells[0]),
+        context, training_settings.make_problem(cells[0]),
         [run.seed for run in unit.runs], training_settings.make_scalars(cells),
         shape=training_settings.shape(cells[0]),
         updates=training_settings.critic_updates(cells[0], cells[0]["steps"]),

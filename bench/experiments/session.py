@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
 import torch
 from pydantic import Field
 
-from bench import ways
+from bench import checkpoints, ways
 from bench.cell import Settings
+from bench.checkpoints import CheckpointError
 from bench.engine import Training, Way
+from bench.errors import first_line
 from bench.experiments.base import Context, Stopped
 from bench.optim import Parameters
 from bench.problem import CriticWarmup, Problem
@@ -50,7 +52,6 @@ class Session:
 
     Args:
         context: of the unit.
-        owner: the id of the unit, so that its state is not taken for another's.
         problem, seeds, scalars, begin: see ``Training``.
         shape: names all that decides the speed of a step; see ``ways.choose``.
         updates: how many the critic has before it.
@@ -61,7 +62,6 @@ class Session:
     def __init__(
         self,
         context: Context,
-        owner: str,
         problem: Problem,
         seeds: Sequence[int],
         scalars: Mapping[str, Mapping[str, Sequence[float]]],
@@ -73,7 +73,7 @@ class Session:
         span: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         self.problem, self.seeds, self.scalars = problem, seeds, scalars
-        self._context, self._owner, self._span = context, owner, span
+        self._context, self._span = context, span
         self._path = context.work / f"{name}.safetensors"
         self.way = self._choose(shape, updates)
         self.training = Training(problem, seeds, scalars, way=self.way, device=context.device, begin=begin)
@@ -85,8 +85,10 @@ class Session:
 
     def _choose(self, shape: str, updates: int) -> Way:
         path = self._path.with_suffix(".way")
-        if path.exists():
-            return cast(Way, path.read_text())
+        with contextlib.suppress(OSError, ValueError):  # what is no way, or none of this device, is measured again
+            known = path.read_text() if path.is_file() else ""
+            if known in get_args(Way) and not (known == "cuda_graph" and self._context.device == "cpu"):
+                return cast(Way, known)
         # A warm-up is critic steps too: they are counted, and an ordinary step is what is timed.
         ordinary = replace(self.problem, critic_warmup=CriticWarmup())
         way: Way = self._context.way or ways.choose(
@@ -127,22 +129,18 @@ class Session:
 
     def save(self) -> None:
         """Publish state and readings as one file."""
-        from safetensors.torch import save
-
         told = {"readings": self.readings, "wall": self.wall, "cpu": self.cpu}
-        data = save(self.training.state_dict(), metadata={"unit": self._owner, "told": json.dumps(told)})
-        publish_bytes(data, self._path)
+        arrays = {name: tensor.numpy() for name, tensor in self.training.state_dict().items()}
+        checkpoints.store(self._path, arrays, told)
         self._saved = time.monotonic()
 
     def _load(self) -> None:
-        from safetensors import safe_open
-
+        """Go on from what was saved; raises ``CheckpointError`` where that cannot be."""
         if not self._path.exists():
             return
-        with safe_open(self._path, framework="pt") as file:
-            metadata = file.metadata()
-            if metadata["unit"] != self._owner:
-                raise ValueError(f"{self._path} is the state of another unit; remove it")
-            self.training.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no mapping
-        told = json.loads(metadata["told"])
-        self.readings, self.wall, self.cpu = told["readings"], told["wall"], told["cpu"]
+        arrays, told = checkpoints.load(self._path)
+        try:
+            self.training.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+            self.readings, self.wall, self.cpu = told["readings"], told["wall"], told["cpu"]
+        except (ValueError, RuntimeError, LookupError, TypeError) as error:
+            raise CheckpointError(self._path, first_line(error)) from error

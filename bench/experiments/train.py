@@ -14,9 +14,10 @@ from typing import Annotated, Any, ClassVar
 import torch
 from pydantic import Field
 
-from bench import evaluation, probes, seeding, training_settings
+from bench import checkpoints, evaluation, probes, seeding, training_settings
 from bench.cache import shared_folder
 from bench.cell import Run, Settings, Unit
+from bench.checkpoints import CheckpointError, go_on
 from bench.experiments import evidence
 from bench.experiments.base import Context, Result, Row, check_keys, identity_row, skipped
 from bench.experiments.session import Observe, Session, schedule
@@ -69,7 +70,7 @@ class Train:
         reason = training_settings.impossible(unit.runs[0].cell.settings)
         if reason is not None:
             return [skipped(run, reason) for run in unit.runs]
-        return _Judged(unit, context).run()
+        return go_on(context.work, context.say, lambda: _Judged(unit, context).run())
 
 
 @reads("objective", "dataset", "evaluate")
@@ -92,23 +93,37 @@ class _Judged:
         self.judging = evidence.of_metrics(self.settings["evaluate"])
         scalars = training_settings.make_scalars([run.cell.settings for run in unit.runs])
         self.session = Session(
-            context, unit.id, self.problem, self.seeds, scalars,
+            context, self.problem, self.seeds, scalars,
             shape=training_settings.shape(self.settings),
             updates=training_settings.critic_updates(self.settings, self.settings["steps"]),
         )  # fmt: skip
         self.training = self.session.training
         self.draws = probes.draw_for_training(self.problem, self.seeds, context.device)
         self.evidence = evidence.gather(self.settings, self.seeds, context.device, context.say)
+        self.marks = schedule(self.settings["evaluate"], self.settings["steps"])
+        self._check()
+
+    def _check(self) -> None:
+        """What an earlier try has left must be whole, and of one time; else raises ``CheckpointError``."""
+        for mark in self.marks:
+            path = self._path(str(mark))
+            if path.exists():
+                checkpoints.load(path)
+            if path.exists() and str(mark) not in self.session.readings:
+                raise CheckpointError(path, "there are no readings with it")
+            if not path.exists() and mark < self.training.step:
+                raise CheckpointError(path, "missing, and training has gone on since")
+        if self._path("real").exists():
+            checkpoints.load(self._path("real"))
 
     def run(self) -> list[Result]:
         latents = self._draw_evaluation()
-        marks = schedule(self.settings["evaluate"], self.settings["steps"])
         floor = self.context.evaluator.submit(
             evaluation.evaluate_floor,
             self._path("real"), self.metrics, self.judging, evidence.versions(self.settings), self.shared,
         )  # fmt: skip
-        judged = {step: self._judge(step) for step in marks if self._path(str(step)).exists()}
-        for mark in marks:
+        judged = {step: self._judge(step) for step in self.marks if self._path(str(step)).exists()}
+        for mark in self.marks:
             if mark not in judged:
                 self.session.train_until(mark)
                 self._observe(mark, latents)

@@ -285,6 +285,8 @@ def _limit(options: Options, device: str) -> int:
     """Bytes that all processes may take: of the machine, or of the GPU where that is what they train on."""
     if options.memory:
         return int(1e9 * options.memory)
+    if options.ray_address:
+        return sys.maxsize  # other machines', which tell nothing here
     if device == "cuda":
         import torch
 
@@ -344,6 +346,13 @@ def _clear(runs: list[Run], options: Options) -> None:
 
 
 def _write_manifest(grid: Grid, options: Options, device: str) -> None:
+    """Raises a SchemaError where there is one of another release, which is not overwritten."""
+    try:
+        records.load_manifest(options.folder)
+    except records.SchemaError:
+        raise
+    except records.RecordError:
+        pass  # none, or a damaged one
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "grid": grid.name,

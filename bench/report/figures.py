@@ -145,7 +145,7 @@ def draw_curve(axes: Axes, cell: CellView, curve: Curve, colour: str) -> float:
     """Draw a cell: mean, interval, single seeds; give the mean where its line ends, NaN where there is none."""
     table = cell.curves(curve.column)
     points = np.stack(np.broadcast_arrays(table.index.to_numpy()[:, None], table), -1)  # [steps, seeds, 2]
-    known = table.notna().to_numpy()
+    known = table.notna().to_numpy(dtype=bool)  # of a cell without records it would hold objects
     runs = {seed: points[known[:, place], place] for place, seed in enumerate(table)}
     cap = "round" if curve.dashes == "-" else "butt"
     lines = LineCollection(
