@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bench import ROOT, lazy_torch
 from bench.errors import UserError, nearest
+from bench.records import printable
 
 if TYPE_CHECKING:
     from bench.grid import Grid
@@ -54,7 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             traceback.print_exc()
-        print(f"bench: {error}", file=sys.stderr)
+        print(f"bench: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -63,7 +64,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:
         if debug:
             traceback.print_exc()
-        print(f"bench: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        words = f"{error.filename or 'the system'}: {error.strerror or error}"
+        print(f"bench: {printable(words)}", file=sys.stderr)
         return 2
 
 
@@ -403,7 +405,6 @@ def _check_plugin(arguments: argparse.Namespace) -> int:
     """Test what the file brings, and say what is wrong with each; raises a UserError where something is."""
     from bench import plugins
     from bench.contracts import check
-    from bench.records import printable
 
     arguments.plugins.append(arguments.file)
     _plugins(arguments)

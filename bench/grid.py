@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 WHOLE = ("union", "seeds", "description", "search", "published")
 """Keys of the grid as a whole: no settings, and not for a block of its union."""
 
+LARGEST_SEED = 999_999_999
+"""With which the longest id of a cell still makes the name of a record."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _OVERRIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*){0,9})\s*=(.*)", re.DOTALL)
 
@@ -269,6 +272,8 @@ def _seeds(block: Block) -> tuple[int, ...]:
     for seed, at in zip(seeds, seeds.marks, strict=True):
         if type(seed) is not int or seed < 0:
             raise UserError(f"{at}: seeds: {shown(repr(seed))} is not a seed; write whole numbers from 0")
+        if seed > LARGEST_SEED:
+            raise UserError(f"{at}: seeds: {seed} is too large for the name of a run; write at most {LARGEST_SEED:,}")
     check_lists(seeds, ("seeds",))
     return tuple(seeds)
 

@@ -669,6 +669,10 @@ def test_a_grid_carries_published_numbers(load: Load) -> None:
         ({"seeds": [1, -1]}, "g.yaml:1: seeds: -1 is not a seed; write whole numbers from 0"),
         ({"seeds": [1, True]}, "g.yaml:1: seeds: True is not a seed; write whole numbers from 0"),
         ({"seeds": [[1]]}, "g.yaml:1: seeds: [1] is not a seed; write whole numbers from 0"),
+        (
+            {"seeds": [3, 10**9]},
+            "g.yaml:1: seeds: 1000000000 is too large for the name of a run; write at most 999,999,999",
+        ),
         ({"seeds": [1, 2, 1]}, "g.yaml:1: seeds: 1 is written twice; keep one"),
         ("seeds: [1,\n 2,\n 1]", "g.yaml:3: seeds: 1 is written twice, first at g.yaml:1; keep one"),
         ("a: 1", "g.yaml:1: seeds: missing; write how many, `seeds: 8`, or which, `seeds: [0, 1]`"),

@@ -31,6 +31,9 @@ PATIENCE_SECONDS = 15.0
 LARGEST_LOG = 4 << 20
 """Bytes of a log before it is put aside; of each worker, what was put aside last is kept too."""
 
+SAFE = {"PYTHONSAFEPATH": "1"}
+"""Set for all processes: they import nothing from the folder that the command was given in."""
+
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1"}
 """Set before any pool starts: two threads in one process can be ten times slower than one, where others work too."""
 
@@ -82,7 +85,7 @@ class Worker:
     """
 
     def __init__(self, orders: Orders, log: Path) -> None:
-        os.environ.update(ONE_THREAD)
+        os.environ.update(ONE_THREAD | SAFE)
         _track_quietly()
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
@@ -120,6 +123,11 @@ class Worker:
     def silent_for(self) -> float:
         """Seconds since it last said something of its unit; none have passed while it gets ready."""
         return 0.0 if self.unit is None or self._heard is None else time.monotonic() - self._heard
+
+    @property
+    def begun(self) -> bool:
+        """It is, or was, at work on its last unit."""
+        return self._heard is not None
 
     def quit(self) -> None:
         """Ask it to save what it has, and to end."""
@@ -233,8 +241,11 @@ class _Crew:
 
     def dismiss(self, signals: list[int]) -> None:
         """Let workers save and end; a second signal, or too long a wait, ends the patience."""
-        for worker in self.workers.values():
-            worker.quit()
+        for index, worker in list(self.workers.items()):
+            if worker.begun:
+                worker.quit()
+            else:
+                self.workers.pop(index).kill()  # it has nothing to save
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.workers and time.monotonic() < deadline and len(signals) < 2:
             for index, worker in list(self.workers.items()):

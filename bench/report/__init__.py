@@ -36,6 +36,10 @@ from bench.report.choices import DEFAULTS, Choices
 from bench.report.figures import Points
 from bench.report.view import CellView, Outcomes
 
+TABLES = "tables"
+FIGURES = "figures"
+"""Folders of the results folder."""
+
 SHOWN: Mapping[str, ModuleType] = {
     "train": train,
     "score_curve": score_curve,
@@ -74,12 +78,15 @@ def build(folder: Path, choices: Choices = DEFAULTS) -> Report:
     record that can be read gets a page that says so.
 
     Raises:
-        RecordError: the folder holds neither records nor a manifest.
+        RecordError: the folder holds neither records nor a manifest, or a link in the place of a folder to write to.
         UserError: a choice that the tables of this folder do not offer.
         OSError: a file could not be written; those before it are in place.
     """
     if not (folder / records.RUNS).is_dir() and not (folder / records.MANIFEST).is_file():
         raise records.RecordError(folder, f"no results here: neither {records.RUNS}/ nor {records.MANIFEST}")
+    for name in (TABLES, FIGURES):
+        if (folder / name).is_symlink():
+            raise records.RecordError(folder / name, "a link, which may lead to other people's files; remove it")
     found = view.read(folder)
     errors = list(found.errors)
 
@@ -113,14 +120,14 @@ def build(folder: Path, choices: Choices = DEFAULTS) -> Report:
             written = {"md": tables.markdown(table), "csv": tables.csv_text(table)}
             written["tex"] = tables.latex(table, choices.columns)
             for ending, text in written.items():
-                records.publish_bytes(text.encode(), folder / "tables" / f"{table.name}.{ending}")
-        records.publish_bytes(macros.numbers(found, made).encode(), folder / "tables" / "numbers.tex")
+                records.publish_bytes(text.encode(), folder / TABLES / f"{table.name}.{ending}")
+        records.publish_bytes(macros.numbers(found, made).encode(), folder / TABLES / "numbers.tex")
         with style.applied():
             for drawing in summary.first(found, shown.drawings(found, load)):
                 texts = (records.printable(f"{found.grid}: {drawing.title}"), records.printable(drawing.caption))
                 pixels = style.png(drawing.figure, *texts)
-                records.publish_bytes(pixels, folder / "figures" / f"{drawing.name}.png")
-                records.publish_bytes(style.pdf(drawing.figure, *texts), folder / "figures" / f"{drawing.name}.pdf")
+                records.publish_bytes(pixels, folder / FIGURES / f"{drawing.name}.png")
+                records.publish_bytes(style.pdf(drawing.figure, *texts), folder / FIGURES / f"{drawing.name}.pdf")
                 pictures.append(page.Picture(drawing.name, drawing.title, drawing.caption, pixels))
     text = page.render(found, made, pictures, errors, judged())
     records.publish_bytes(text.encode(), folder / "report.html")

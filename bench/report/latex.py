@@ -58,6 +58,8 @@ _TEXT = {
     "|": r"\textbar{}", '"': r"{\char34}", "-": r"-{}", "\u2013": "--", "\u00b1": r"$\pm$",
     "\u2264": r"$\leq$",
 }  # fmt: skip
+_LIGATURE = re.compile("(?<=[`'?!])(?=[`'])")
+"""Between characters of which a font makes another one: quotation marks, and marks that stand on their heads."""
 _ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"'}
 _WIDTHS = {
     "!',.:;<[]_`il": 2.27, "fj- ": 2.7, "I()rst": 3.17, "cez": 3.56, "0123456789\"$*/\\^ago{}~>?": 4.0, "kqvxy": 4.21,
@@ -332,7 +334,7 @@ def _character(character: str) -> float:
 
 def text(words: str) -> str:
     """Text with every character that LaTeX reads as a command escaped, and those it cannot set named."""
-    written = "".join(map(_escaped, printable(words)))
+    written = _LIGATURE.sub("{}", "".join(map(_escaped, printable(words))))
     return f"{{}}{written}" if written.startswith(("[", "*")) else written  # behind a line's end they are its options
 
 
