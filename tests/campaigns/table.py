@@ -15,7 +15,7 @@ COLUMNS = ("item", "injected", "survived", "note", "test")
 
 def told(item: str, injected: int, survived: int, note: str = "") -> None:
     """Of the test at hand: how many faults of an item (``R3``, ``S5``) were injected, and how many came to no harm."""
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
     print(f"\n{item}: {survived} of {injected} survived{f'; {note}' if note else ''}")
     if path := os.environ.get("BENCH_CAMPAIGNS"):
         with Path(path).open("a", newline="") as file:
@@ -28,7 +28,7 @@ def table(rows: list[list[str]]) -> str:
     ordered = sorted(latest.values(), key=lambda row: (row[0][0], int(row[0][1:].split("-")[0]), row[4]))
     lines = ["| Item | Injected | Survived | | Command |", "| --- | --: | --: | --- | --- |"]
     for item, injected, survived, note, test in ordered:
-        lines.append(f"| {item} | {injected} | {survived} | {note} | `python -m pytest -m campaign '{test}'` |")
+        lines.append(f"| {item} | {injected} | {survived} | {note} | `python -m pytest -n 0 -m campaign '{test}'` |")
     return "\n".join(lines) + "\n"
 
 

@@ -249,7 +249,7 @@ def test_signals(tmp_path: Path, signals: tuple[signal.Signals, ...], code: int)
         for number in signals:
             process.send_signal(number)
             time.sleep(0.3)
-        assert process.wait(60) == code
+        assert process.wait(60) in (code, 128 - code)  # where it had not begun, the signal itself ends it
         longest = max(longest, time.monotonic() - start)
         end(process)
         wait_for(lambda pids=family: gone(pids), 10)
