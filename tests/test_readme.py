@@ -25,8 +25,9 @@ def test_links_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^python -m bench (.+)$", README, re.MULTILINE))))
-def test_commands_in_the_quick_start_are_understood(command: str) -> None:
-    words = shlex.split(command)
+def test_commands_are_understood(command: str) -> None:
+    words = shlex.split(command.partition(" > ")[0], comments=True)
     arguments = _parser().parse_args(words)
     assert callable(arguments.command)
-    assert (ROOT / arguments.grid).exists()
+    if "--grid" in words:
+        assert (ROOT / arguments.grid).exists()

@@ -88,7 +88,9 @@ def run(words: str | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "session.json"
         chosen = [] if words is None else ["-k", words]
-        command = [sys.executable, "-m", "pytest", FOLDER, "--benchmark-only", f"--benchmark-json={path}", *chosen]
+        # By one process: several would measure each other.
+        command = [sys.executable, "-m", "pytest", "-n", "0", FOLDER, "--benchmark-only", f"--benchmark-json={path}"]
+        command += chosen
         if code := subprocess.run(command, cwd=FOLDER.parents[1]).returncode:
             sys.exit(f"the benchmarks ended with exit code {code}: nothing was saved or compared")
         session: dict[str, Any] = json.loads(path.read_text())

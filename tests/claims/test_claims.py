@@ -40,7 +40,10 @@ def test_a_claim_says_what_it_is_and_by_what_it_is_judged(claim: Claim) -> None:
     assert claim.asked("gpu")
 
 
-@pytest.mark.parametrize("asked", {a for c in CLAIMS.values() for own in c.grids.values() for a in own}, ids=str)
+ASKED = sorted({asked for claim in CLAIMS.values() for own in claim.grids.values() for asked in own}, key=str)
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
 def test_its_grids_are_good_as_it_asks_for_them(asked: Asked) -> None:
     assert grid(asked).cells
 

@@ -70,7 +70,7 @@ def toy_checkerboard() -> Points:
         (Spiral(turns=0.5, jitter=2.0, divisor=1.0, noise=0.3), lambda: two_spirals(0.5, 2.0, 1.0, 0.3)),
         (Checkerboard(), toy_checkerboard),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_the_law_is_that_of_the_foreign_code(dataset: Dataset, foreign: Callable[[], Points]) -> None:
     """Two-sample tests along eight directions, of the radius, of the angle, and of the counts in a grid of boxes."""
