@@ -55,12 +55,18 @@ class Bench:
         return subprocess.Popen(
             self._words(words), cwd=self.folder, env=self.environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=interruptible,
         )  # fmt: skip
 
     def _words(self, words: Sequence[str | Path]) -> list[str]:
         # The checkout must be found from any folder, as it is where the project is installed in editable mode.
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from bench.cli import main; sys.exit(main())"
         return [sys.executable, "-c", code, *map(str, words)]
+
+
+def interruptible() -> None:
+    """Called in a new process: what a shell begins in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def frame_of(folder: Path) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import Bench, end, wait_for
+from commands import Bench, end, interruptible, wait_for
 
 from bench import ROOT, records
 from bench.cell import SCHEMA_VERSION
@@ -350,7 +350,9 @@ def test_in_a_terminal_it_draws_in_place_until_ctrl_c(folder: Path) -> None:
     ours, theirs = pty.openpty()
     words = [sys.executable, "-m", "bench", "status", str(folder), "--watch", "0.05"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        words, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=interruptible
+    )
     os.close(theirs)
     seen = b""
 
