@@ -31,9 +31,6 @@ PATIENCE_SECONDS = 15.0
 LARGEST_LOG = 4 << 20
 """Bytes of a log before it is put aside; of each worker, what was put aside last is kept too."""
 
-SAFE = {"PYTHONSAFEPATH": "1"}
-"""Set for all processes: they import nothing from the folder that the command was given in."""
-
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1"}
 """Set before any pool starts: two threads in one process can be ten times slower than one, where others work too."""
 
@@ -64,16 +61,24 @@ class Signals:
                 signal.signal(number, handler)
 
 
-def _track_quietly() -> None:
-    """Start Python's tracker of semaphores, which cleans up after processes that are killed, and need not say so."""
-    key = "PYTHONWARNINGS"
-    before = os.environ.get(key)
-    os.environ[key] = f"{before},ignore:resource_tracker" if before else "ignore:resource_tracker"
-    resource_tracker.ensure_running()
-    if before is None:
-        del os.environ[key]
-    else:
-        os.environ[key] = before
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """What processes that are started in it find, and this one does not keep.
+
+    They import nothing from the folder that the command was given in. Python's tracker of semaphores cleans up after
+    those that are killed, and need not say so.
+    """
+    before = dict(os.environ)
+    quiet = ",".join(filter(None, (before.get("PYTHONWARNINGS"), "ignore:resource_tracker")))
+    os.environ.update({"PYTHONSAFEPATH": "1", "PYTHONWARNINGS": quiet})
+    try:
+        yield
+    finally:
+        for name in ("PYTHONSAFEPATH", "PYTHONWARNINGS"):
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
 
 
 class Worker:
@@ -85,13 +90,14 @@ class Worker:
     """
 
     def __init__(self, orders: Orders, log: Path) -> None:
-        os.environ.update(ONE_THREAD | SAFE)
-        _track_quietly()
+        os.environ.update(ONE_THREAD)
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
         read, write = context.Pipe(duplex=False)
         self._process = context.Process(target=serve, args=(theirs, write, orders), name=log.stem)
-        self._process.start()
+        with _environment():
+            resource_tracker.ensure_running()
+            self._process.start()
         theirs.close()
         write.close()
         self.unit: Unit | None = None
