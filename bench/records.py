@@ -175,7 +175,8 @@ def publish(frame: pd.DataFrame, folder: Path) -> Path:
 
     path = folder / RUNS / f"{frame['run_id'].iloc[0]}.parquet"
     table = _plain(frame, path)
-    data = _parquet(table, {"digest": _digest(table.to_pydict()), "seal": _SEAL.decode()}, ["settings"])
+    told = {"digest": _digest(table.to_pydict()), "seal": _SEAL.decode(), "status": str(frame["status"].iloc[-1])}
+    data = _parquet(table, told, ["settings"])
     start = data.rindex(_SEAL)
     data = data[:start] + hashlib.sha256(data).hexdigest().encode() + data[start + len(_SEAL) :]
     _decode(pa.py_buffer(data), path)
@@ -365,7 +366,7 @@ def _decode(data: pa.Buffer, path: Path) -> _Run:
         if fault := _fault(schema):
             _check_version(file, path)
             raise RecordError(path, f"not a record: {fault}")
-        if strange := told.keys() - {b"digest", b"seal"}:
+        if strange := told.keys() - {b"digest", b"seal", b"status"}:
             raise RecordError(path, f"damaged, or not a record: {len(strange)} strange entries in its footer")
         columns = _table(file, schema, data, path).to_pydict()
         digest = _digest(columns).encode()
@@ -376,6 +377,8 @@ def _decode(data: pa.Buffer, path: Path) -> _Run:
     if told.get(b"digest") != digest:
         raise RecordError(path, "damaged: the content does not match its digest")
     _check_rows(columns, path)
+    if told.get(b"status", end := str(columns["status"][-1]).encode()) != end:
+        raise RecordError(path, "not a record: its footer tells another end than its rows")
     return schema, columns
 
 

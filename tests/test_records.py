@@ -310,6 +310,19 @@ def test_no_bit_flip_is_read_as_other_rows(record: Path) -> None:
     assert refused > 350  # the others hit statistics and the like, of which no row is made
 
 
+def test_a_footer_that_tells_another_end_than_its_rows_is_refused(record: Path) -> None:
+    """Even under a right seal: who asks only how runs ended reads no more than the footer."""
+    assert pq.read_metadata(record).metadata[b"status"] == b"ok"
+    table, digest = pq.read_table(record), pq.read_metadata(record).metadata[b"digest"]
+    for end, fine in (("ok", True), ("failed", False)):
+        record.write_bytes(records._parquet(table.replace_schema_metadata(None), {"digest": digest, "status": end}))
+        if fine:
+            assert len(records.load_run(record)) == 12
+            continue
+        with pytest.raises(RecordError, match="its footer tells another end than its rows"):
+            records.load_run(record)
+
+
 def test_pages_have_checksums_that_any_reader_can_verify(record: Path) -> None:
     data = bytearray(record.read_bytes())
     data[data.index(b"wgan_gp")] ^= 1

@@ -2,3 +2,6 @@
 
 WORK = "work"
 """In a results folder, the folder of units that are at work or were interrupted."""
+
+LOGS = "logs"
+"""There too, what workers have printed."""

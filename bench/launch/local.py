@@ -21,9 +21,10 @@ from typing import Any
 from bench import memory
 from bench.cell import Unit
 from bench.errors import UserError
+from bench.launch import LOGS
 from bench.launch.progress import Display
 from bench.launch.queue import Queue
-from bench.launch.worker import LOGS, Done, Failed, Full, Orders, Progress, Quit, Saying, serve
+from bench.launch.worker import Done, Failed, Full, Orders, Progress, Quit, Saying, serve
 
 PATIENCE_SECONDS = 15.0
 """How long workers may take to save and end when asked to stop."""

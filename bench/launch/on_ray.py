@@ -25,11 +25,12 @@ from typing import Any
 from bench import ROOT, footprint, records
 from bench.cell import Unit
 from bench.errors import UserError, first_line
+from bench.launch import LOGS
 from bench.launch.local import PATIENCE_SECONDS, Interrupted, Signals
 from bench.launch.progress import Display
 from bench.launch.queue import Queue
 from bench.launch.ray_node import PULSE_SECONDS, Files, Office, do
-from bench.launch.worker import LOGS, Done, Failed, Full, Orders, Progress, Saying
+from bench.launch.worker import Done, Failed, Full, Orders, Progress, Saying
 
 LOOK_SECONDS = 2.0
 """How often one looks which nodes there are, and whether the head is."""

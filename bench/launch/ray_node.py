@@ -15,9 +15,10 @@ from typing import Any
 
 from bench import records
 from bench.cell import Unit
+from bench.launch import LOGS
 from bench.launch.leases import DRIVERS
 from bench.launch.local import PATIENCE_SECONDS, Worker
-from bench.launch.worker import LOGS, Begun, Done, Failed, Full, Orders, Progress, Saying
+from bench.launch.worker import Begun, Done, Failed, Full, Orders, Progress, Saying
 
 PULSE_SECONDS = 0.5
 """How often, at most, a task tells how far it is and hears whether to stop."""

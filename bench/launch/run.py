@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ from bench.engine import Way
 from bench.errors import UserError
 from bench.experiments import ALONE
 from bench.grid import Grid
-from bench.launch import WORK
+from bench.launch import LOGS, WORK
 from bench.launch.leases import Leases, drivers
 from bench.launch.plan import Plan, make_plan
 from bench.launch.shard import Shard
@@ -101,7 +102,7 @@ def train(grid: Grid, options: Options, console: Console) -> int:
     device = _device(options.device, options.engine)
     if options.way == "cuda_graph" and device == "cpu":
         raise UserError("--way cuda_graph: there is no CUDA device here; --way compiled is the nearest for a CPU")
-    workers = _workers(grid, options.workers, device)
+    workers = _workers(grid, options.workers, device, options.engine)
     runs = [run for run in grid.runs() if options.shard is None or options.shard.has(run.id)]
     limit = _limit(options, device)
     if not options.dry:
@@ -226,7 +227,7 @@ def _report(
         console.print(summary["text"], markup=False, highlight=False)
     console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False)
     if summary["failed"]:
-        advice = f"{summary['failed']} runs failed; why is in {folder / 'logs'}; --retry failed tries them again"
+        advice = f"{summary['failed']} runs failed; why is in {folder / LOGS}; --retry failed tries them again"
         console.print(f"bench: {advice}", markup=False, highlight=False)
     return 1 if summary["failed"] or (strict and summary["diverged"]) else 0
 
@@ -271,11 +272,13 @@ def _device(wanted: str, engine: str) -> str:
     return "cpu"
 
 
-def _workers(grid: Grid, wanted: int | None, device: str) -> int:
+def _workers(grid: Grid, wanted: int | None, device: str, engine: str) -> int:
     """How many processes train: as wanted, or one a core; but one in all where an experiment has the machine alone."""
     alone = next((cell.experiment for cell in grid.cells if cell.experiment in ALONE), None)
     if alone is None:
         return wanted or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)
+    if engine == "ray":
+        raise UserError(f"--launch ray: {alone} has the machine to itself; leave the flag out, where it is to work")
     if wanted not in (None, 1):
         raise UserError(f"--workers {wanted}: {alone} has the machine to itself, one process; leave the flag out")
     return 1
@@ -371,10 +374,13 @@ def _write_manifest(grid: Grid, options: Options, device: str) -> None:
         "plugins": plugins.told(),
         "command": ["python", "-m", "bench", *_command(list(options.command) or sys.argv[1:])],
     }
-    data = json.dumps(manifest, indent=1).encode()
-    if len(data) > records.LARGEST_MANIFEST:
-        raise UserError(f"{shown(grid.path)}: {len(grid.cells):,} cells are too many for one manifest; split the grid")
-    records.publish_bytes(data, options.folder / records.MANIFEST)
+    data = io.BytesIO()  # not one text: of a million cells its pieces would take 17 GB before it can be refused
+    for piece in json.JSONEncoder(indent=1).iterencode(manifest):
+        data.write(piece.encode())
+        if data.tell() > records.LARGEST_MANIFEST:
+            count = f"{len(grid.cells):,}"
+            raise UserError(f"{shown(grid.path)}: {count} cells are too many for one manifest; split the grid")
+    records.publish_bytes(data.getvalue(), options.folder / records.MANIFEST)
 
 
 def _command(words: list[str]) -> list[str]:

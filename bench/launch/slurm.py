@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.launch.worker import LOGS
+from bench.launch import LOGS
 
 SECONDS_TO_SAVE = 90
 """How long before the time limit a task is asked to save and end."""

@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import records
-from bench.launch import WORK
+from bench.launch import LOGS, WORK
 from bench.launch.at_work import Onlooker, left
 from bench.launch.ends import DAMAGED, Cause, End, causes, read_end
 from bench.records import printable
 
 T = TypeVar("T")
-
-LOGS = "logs"
 
 MOST_SHOWN = 10
 """Causes, units and drivers that are told one by one."""

@@ -30,8 +30,6 @@ from bench.experiments.base import identity_row
 from bench.launch import evaluator as beside
 from bench.launch.plan import remember
 
-LOGS = "logs"
-
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says where there is no room for a file."""
 

@@ -347,11 +347,12 @@ def _variants(
         for key, values in columns.items():
             if len(set(values)) > 1:
                 told.setdefault((key.rsplit(".", 1)[-1], values), []).append(key)
+        shown = [(word, values, Counter(values), same) for (word, values), same in told.items()]
         for index, name in enumerate(members):
             parts: Sequence[str] = [
                 f"{same[0] if len(same) == 1 else word}={values[index]}"
-                for (word, values), same in told.items()
-                if not sparing or 2 * values.count(values[index]) <= len(values)
+                for word, values, counts, same in shown
+                if not sparing or 2 * counts[values[index]] <= len(values)
             ]
             result[name] = ", ".join(parts)
     return result

@@ -95,7 +95,7 @@ def listing(folder: Path) -> set[Path]:
 # --- S2 and S3: grids
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(len(BAD_GRIDS), marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("count", [15, pytest.param(len(BAD_GRIDS), marks=pytest.mark.campaign)])
 def test_bad_grids_are_one_line(tmp_path: Path, count: int) -> None:
     assert len(BAD_GRIDS) >= 300
     names = some([*BAD_GRIDS], count)
@@ -197,7 +197,7 @@ def put(folder: Path, name: str, text: str) -> None:
             (folder / name).write_text(text)
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(len(NAMES), marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("count", [4, pytest.param(len(NAMES), marks=pytest.mark.campaign)])
 def test_names_write_nowhere(tmp_path: Path, count: int) -> None:
     """None of a grid's own words is a path; paths that a person names are read, and a dry run writes nothing."""
     assert len(NAMES) >= 60
@@ -324,7 +324,7 @@ def forms() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(len(forms()), marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("count", [10, pytest.param(len(forms()), marks=pytest.mark.campaign)])
 def test_only_registered_names_are_taken(tmp_path: Path, count: int) -> None:
     all_forms = forms()
     names = some([*all_forms], count)
@@ -432,7 +432,7 @@ def spoilt(chance: random.Random, text: str) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.campaign)])
 def test_any_grid_is_taken_or_refused(tmp_path: Path, count: int) -> None:
     chance, path = random.Random(count), tmp_path / "g.yaml"
     small = [file for file in sorted((ROOT / "grids").rglob("*.yaml")) if file.stat().st_size < 2500]

@@ -8,10 +8,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +129,9 @@ def page(world: Path, folder: Path, field: str, text: str) -> Path:
 
 
 def asked(payloads: list[str], sparse: bool) -> list[tuple[str, str]]:
-    """Every payload in every field; where sparse, each once, in fields that take turns."""
+    """Every payload in every field; where sparse, every fourth one once, in fields that take turns."""
     if sparse:
-        return [(payload, [*FIELDS][index % len(FIELDS)]) for index, payload in enumerate(payloads)]
+        return [(payload, [*FIELDS][3 * index % len(FIELDS)]) for index, payload in enumerate(payloads[::4])]
     return [(payload, field) for field in FIELDS for payload in payloads]
 
 
@@ -252,7 +251,7 @@ def test_the_files_of_a_report_compile(world: Path, tmp_path: Path, undrawn_here
 
 
 @pytest.mark.usefixtures("undrawn_here")
-@pytest.mark.parametrize("count", [3, pytest.param(len(FORMULAS), marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("count", [1, pytest.param(len(FORMULAS), marks=pytest.mark.campaign)])
 def test_no_cell_is_a_formula(world: Path, tmp_path: Path, count: int) -> None:
     """In the tables of a report and in what is exported of all rows."""
     fields = ("message", "plug-in's name", "data set's name", "arm", "setting", "device_name", "published")
@@ -295,6 +294,17 @@ OBJECTIVES = [replace(OBJECTIVE, name="broken", critic_loss=broken)]
 """
 
 
+class Elsewhere(Bench):
+    """On a machine of another name, where a process may have a machine's name of its own: for root, on Linux."""
+
+    host = ""
+
+    def _words(self, words: Sequence[str | Path]) -> list[str]:
+        rename = ["unshare", "--uts", "sh", "-c", f'hostname {self.host} && exec "$@"', "sh"]
+        may = shutil.which("unshare") and subprocess.run([*rename, "true"], capture_output=True).returncode == 0
+        return [*(rename if may else []), *super()._words(words)]
+
+
 @pytest.mark.campaign
 def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
     """A run of which one half fails, from a home, under names and with an environment that nobody should read of."""
@@ -302,12 +312,13 @@ def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
     home = tmp_path / secrets["home"]
     folder = home / secrets["folder"]
     folder.mkdir(parents=True)
-    bench = Bench(folder)
+    bench = Elsewhere(folder)
+    bench.host = secrets["hostname"]
     environment = {name: secrets[name] for name in ENVIRONMENT}
     remote = f"https://{secrets['git user']}:{secrets['git token']}@{secrets['git host']}/{secrets['git path']}.git"
     git = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "remote.origin.url", "GIT_CONFIG_VALUE_0": remote}
     git |= {"GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": f"{secrets['git email']}@example.org"}
-    bench.environment |= {**environment, **git, "HOME": str(home), "HOSTNAME": secrets["hostname"]}
+    bench.environment |= {**environment, **git, "HOME": str(home)}
     bench.environment |= {"USER": secrets["user"], "LOGNAME": secrets["user"]}
     (folder / "plug.py").write_text(FAILING)
     (folder / secrets["grid folder"]).mkdir()
@@ -317,7 +328,6 @@ def test_no_secret_is_left_anywhere(tmp_path: Path) -> None:
     done = patiently(bench, "run", "--grid", grid, "--out", out, "--plugin", folder / "plug.py", "--way", "vmap")
     assert done.returncode == 1, done.stdout + done.stderr
     assert bench("export", out, "--to", "csv", "--out", out / "all.csv").returncode == 0
-    secrets |= {"machine": socket.gethostname()}
     found = []
     for path in [path for path in out.rglob("*") if path.is_file()]:
         text = _everything(path)

@@ -130,7 +130,7 @@ class Ill(Training):
         player, _, what = site.partition("_")
         if what == "weight":
             *_, last = self.state[player].values()
-            last[STRUCK] = value
+            last[STRUCK] = math.nan  # a bounded last layer makes a finite sample of a weight that is infinite
         elif what == "rate":
             self.scalars[f"{player}_optimizer"]["lr"][STRUCK] = math.inf
         else:

@@ -23,10 +23,10 @@ MEMORY = 1 << 32
 
 CHANGING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 PATHS = {
-    "os.mkdir": 1, "os.rename": 2, "os.remove": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2, "os.truncate": 1,
-    "os.chmod": 1, "os.chown": 1, "os.utime": 1,
+    "os.mkdir": (0,), "os.rename": (0, 1), "os.remove": (0,), "os.rmdir": (0,), "os.link": (1,), "os.symlink": (1,),
+    "os.truncate": (0,), "os.chmod": (0,), "os.chown": (0,), "os.utime": (0,),
 }  # fmt: skip
-"""Events that change something at the first so many of their words."""
+"""Events that change something, and the places of paths among their words."""
 
 OTHERS = (
     "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.startfile", "pty.spawn", "socket.bind",
@@ -44,9 +44,11 @@ def watch(tell: Callable[[str, str], None]) -> None:
             if changes and isinstance(path, str | bytes | os.PathLike):
                 tell("write", os.fsdecode(path))
         elif event in PATHS:
-            for path in words[: PATHS[event]]:
-                if isinstance(path, str | bytes | os.PathLike):
-                    tell("write", os.fsdecode(path))
+            folder = words[1] if event in ("os.remove", "os.rmdir") else -1  # how trees are removed
+            base = Path(f"/proc/self/fd/{folder}").readlink() if folder >= 0 else Path()
+            for place in PATHS[event]:
+                if isinstance(words[place], str | bytes | os.PathLike):
+                    tell("write", str(base / os.fsdecode(words[place])))
         elif event in OTHERS:
             tell(event, repr(words)[:300])
 

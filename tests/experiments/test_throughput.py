@@ -203,6 +203,8 @@ def test_a_shape_is_never_cut_and_has_the_machine_alone(tmp_path: Path) -> None:
         )
     with pytest.raises(UserError, match="--workers 2: throughput has the machine to itself"):
         launch(grid, Options(folder=tmp_path / "out", workers=2, device="cpu", dry=True))
+    with pytest.raises(UserError, match="--launch ray: throughput has the machine to itself"):
+        launch(grid, Options(folder=tmp_path / "out", engine="ray", device="cpu", dry=True))
 
 
 def test_scaling_is_work_a_second_over_that_of_one() -> None:
