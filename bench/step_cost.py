@@ -87,7 +87,7 @@ def transient_bytes(work: Work) -> int:
     """
     from torch.profiler import ProfilerActivity, profile, record_function
 
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
         work(1)
         with record_function("second"):
             work(1)

@@ -68,10 +68,11 @@ def test_debug_shows_where_it_came_from(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [(("--device", "cuda"), "leave the flag out to use the CPU"),
-     (("--device", "cpu", "--way", "cuda_graph"), "--way compiled is the nearest for a CPU")],
+     (("--device", "cpu", "--way", "cuda_graph"), "--way compiled is the nearest for a CPU"),
+     (("--way", "compiled"), "--way compiled: this machine has no C++ compiler; install g++, or point CXX at one")],
 )  # fmt: skip
-def test_no_device_is_a_mistake_with_a_remedy(bench: Bench, words: tuple[str, ...], remedy: str) -> None:
-    bench.environment["CUDA_VISIBLE_DEVICES"] = ""
+def test_what_is_not_there_is_a_mistake_with_a_remedy(bench: Bench, words: tuple[str, ...], remedy: str) -> None:
+    bench.environment |= {"CUDA_VISIBLE_DEVICES": "", "CXX": "no-such-compiler"}
     done = bench("run", "--grid", bench.grid(), *words)
     assert done.returncode == 2
     assert remedy in done.stderr

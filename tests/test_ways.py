@@ -86,6 +86,7 @@ def test_measurements_are_kept_and_compiling_is_not_tried_for_short_runs(
     assert json.loads(stored(tmp_path).read_text()).keys() == known.keys()
 
 
+@pytest.mark.skipif(ways.cannot_compile("cpu") is not None, reason=f"{ways.cannot_compile('cpu')}")
 def test_a_compiler_that_fails_costs_a_sentence_and_no_run(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,11 @@ def train(grid: Grid, options: Options, console: Console) -> int:
     device = _device(options.device, options.engine)
     if options.way == "cuda_graph" and device == "cpu":
         raise UserError("--way cuda_graph: there is no CUDA device here; --way compiled is the nearest for a CPU")
+    if options.way == "compiled":
+        from bench import ways
+
+        if reason := ways.cannot_compile(device):
+            raise UserError(f"--way compiled: {reason}")
     workers = _workers(grid, options.workers, device, options.engine)
     runs = [run for run in grid.runs() if options.shard is None or options.shard.has(run.id)]
     limit = _limit(options, device)
