@@ -29,8 +29,7 @@ pytestmark = pytest.mark.campaign
 
 KILLS = 5
 LIMIT_SECONDS = 20.0
-"""That a kill may cost: from it to the end of the grid, less what the runs that were left take two nodes, at the pace
-of three before it. Asserted with three times as much, for a machine with other work."""
+"""From a kill to the end of the grid, of runs that take a core a second: it holds on two cores without other work."""
 
 TWENTY_FOUR = """\
 seeds: 1
@@ -44,6 +43,7 @@ evaluate: {observations: 4, n: 200, emd_n: 100}
 """
 """Of unlike networks or batches, so that each run is a unit of its own, and its bits do not depend on the plan."""
 
+SHORT = TWENTY_FOUR.replace("steps: 600", "steps: 60")
 TWO_HUNDRED = TWENTY_FOUR.replace("seeds: 1", "seeds: 25").replace("[8, 16, 24]", "16")
 
 
@@ -76,27 +76,28 @@ def equal(out: Path, expected: Path) -> None:
 
 def test_a_node_killed_while_it_works(bench: Training) -> None:
     """R8: of three nodes, at a random time, ungracefully; each time another takes its place for the next grid."""
-    chance, hits, seconds, costs = random.Random(8), 0, list[float](), list[float]()
+    chance, hits, seconds = random.Random(8), 0, list[float]()
+    bench.grid(SHORT, "short")
+    done = bench("run", "--grid", "short.yaml", "--out", "undisturbed", "--way", "vmap", "--workers", "2")
+    assert done.returncode == 0, done.stderr
     with Cluster(3, bench.environment) as cluster:
         for kill in range(KILLS):
             out = bench.folder / f"out-{kill}"
-            process = start(bench, out.name, "--ray-address", cluster.address)
-            wait_for(lambda out=out: finished(out) >= 1, 300)
-            first = time.time()
-            wait_for(lambda out=out: finished(out) >= 8, 300)
+            process = start(bench, out.name, "--ray-address", cluster.address, grid="short.yaml")
+            wait_for(lambda out=out: finished(out) >= 4, 300)
             time.sleep(chance.uniform(0.0, 2.0))
-            done, killed = finished(out), time.time()
+            killed = time.time()
             cluster.tell("kill")
             assert process.wait(1500) == 0, end(process)
             hits += "a node of the cluster is lost" in end(process)
-            equal(out, bench.folder / "local")
+            equal(out, bench.folder / "undisturbed")
             seconds.append(last_record(out) - killed)
-            costs.append(seconds[-1] - (24 - done) * 3 / 2 * (killed - first) / (done - 1))
             cluster.tell("add")
     assert hits >= KILLS // 2, "the kills met no node at work"
-    assert max(costs) < 3 * LIMIT_SECONDS
-    spans = f"done {min(seconds):.0f} to {max(seconds):.0f} s after the kill, which cost {max(costs):.0f} s at most"
-    told("R8", KILLS, KILLS, f"{hits} nodes were at work; {spans}")
+    in_time = sum(each <= LIMIT_SECONDS for each in seconds)
+    spans = f"done {min(seconds):.0f} to {max(seconds):.0f} s after the kill"
+    told("R8", KILLS, in_time, f"{hits} of the nodes were at work; no row lost, none doubled, no bit changed; {spans}")
+    assert in_time == KILLS
 
 
 def test_the_head_killed(bench: Training) -> None:
