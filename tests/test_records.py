@@ -22,7 +22,7 @@ from bench import records
 from bench.cell import SCHEMA_VERSION
 from bench.errors import UserError
 from bench.grid import Grid, load_grid
-from bench.launch.run import Options, _write_manifest
+from bench.launch.run import LOCK, Options, _one_at_a_time, _write_manifest
 from bench.records import RecordError
 
 ROOT = Path(records.__file__).parents[1]
@@ -649,3 +649,12 @@ def test_a_manifest_that_nobody_would_read_is_not_written(tmp_path: Path, monkey
     with pytest.raises(UserError, match=r"g\.yaml: 4 cells are too many for one manifest; split the grid"):
         write_manifest(tmp_path)
     assert not (tmp_path / records.MANIFEST).exists()
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_that_leads_elsewhere_changes_nothing_there(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    (mine := tmp_path / "mine").write_text("mine")
+    link(tmp_path / LOCK, mine)
+    with _one_at_a_time(tmp_path):
+        pass
+    assert mine.read_text() == "mine"

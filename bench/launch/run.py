@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
@@ -322,9 +322,12 @@ def _make(folder: Path) -> None:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """One report at a time in a folder: who comes second finds it made. Without locks both make the same one."""
-    with (folder / LOCK).open("w") as file:
+    """One report at a time in a folder: who comes second finds it made. Without a lock both make the same one."""
+    with ExitStack() as held:
         with suppress(OSError):
+            # Not through a link, and nothing is cut off: the folder may be another's, and its links lead anywhere.
+            file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            held.callback(os.close, file)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
