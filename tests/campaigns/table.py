@@ -28,7 +28,8 @@ def table(rows: list[list[str]]) -> str:
     ordered = sorted(latest.values(), key=lambda row: (row[0][0], int(row[0][1:].split("-")[0]), row[4]))
     lines = ["| Item | Injected | Survived | | Command |", "| --- | --: | --: | --- | --- |"]
     for item, injected, survived, note, test in ordered:
-        lines.append(f"| {item} | {injected} | {survived} | {note} | `python -m pytest -n 0 -m campaign '{test}'` |")
+        command = f"python -m pytest -n 0 -m '' '{test}'"
+        lines.append(f"| {item} | {injected} | {survived} | {note} | `{command}` |")
     return "\n".join(lines) + "\n"
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from campaigns.table import told
 from commands import Bench, end
+from table import told
 
 from bench import footprint
 from bench.grid import load_grid

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from golden.copies import HERE, RELEASES, copy
+from table import told
 from test_records import raw
 
 from bench import records
@@ -16,10 +16,6 @@ from bench.cell import SCHEMA_VERSION
 from bench.cli import main
 from bench.launch.doctor import examine
 from bench.launch.status import status
-
-sys.path.append(str(Path(__file__).parents[1] / "campaigns"))
-
-from table import told
 
 LATER = SCHEMA_VERSION + 1
 HINT = f"has schema version {LATER}, this is version {SCHEMA_VERSION}; read it with the release that wrote it"

@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from table import told
 
 from bench import ROOT
 from bench.launch import leases
@@ -119,6 +120,9 @@ def test_of_another_machine_only_the_lack_of_change_tells(
         assert ours.elsewhere(["a"]) == set()
         assert ours.take(["a"]) == {"a"}
     assert injected >= 10
+    told(
+        "R15", injected, injected, f"jumps of a clock by an hour, times of files {granularity}; no live lease was taken"
+    )
 
 
 def test_leftovers_are_what_nobody_alive_holds(tmp_path: Path, hold: Hold) -> None:

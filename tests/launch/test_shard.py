@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from campaigns.table import told
 from commands import TINY
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
+from table import told
 
 from bench.errors import UserError
 from bench.grid import load_grid
