@@ -1,7 +1,11 @@
 """What went wrong, in one line for a person."""
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -12,6 +16,24 @@ def first_line(error: BaseException) -> str:
     """What went wrong, on one line of at most 300 characters."""
     text = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+
+
+def without_places(text: str) -> str:
+    """The text with ``.`` for the folder of the command and ``~`` for the home: others may read what is stored."""
+    for folder, sign in _places():
+        text = folder.sub(sign, text)
+    return text
+
+
+@cache
+def _places() -> list[tuple[re.Pattern[str], str]]:
+    found = {}
+    with suppress(OSError):  # the folder has been removed
+        found[str(Path.cwd())] = "."
+    with suppress(RuntimeError):  # there is no home
+        found[str(Path.home())] = "~"
+    ordered = sorted(found, key=len, reverse=True)
+    return [(re.compile(rf"{re.escape(folder)}(?![\w.-])"), found[folder]) for folder in ordered if len(folder) > 1]
 
 
 OTHER_WORDS = {

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench import memory
 from bench.cell import Unit
-from bench.errors import UserError
+from bench.errors import UserError, without_places
 from bench.launch import LOGS
 from bench.launch.progress import Display
 from bench.launch.queue import Queue
@@ -31,6 +31,9 @@ PATIENCE_SECONDS = 15.0
 
 LARGEST_LOG = 4 << 20
 """Bytes of a log before it is put aside; of each worker, what was put aside last is kept too."""
+
+PIECE = 1 << 16
+"""Bytes that are read of what a worker prints; a longer line is cut."""
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1"}
 """Set before any pool starts: two threads in one process can be ten times slower than one, where others work too."""
@@ -272,16 +275,20 @@ class _Crew:
 def _write_log(read: Connection, path: Path) -> None:
     """Write what comes to the file, which is begun anew when it is large, until the other end is gone.
 
-    What the disk has no room for is lost: nobody waits for a log.
+    By whole lines, since of what is read in two pieces no folder could be told. What the disk has no room for is lost:
+    nobody waits for a log.
     """
-    size, file = 0, None
-    while True:
+    size, file, rest, last = 0, None, b"", False
+    while not last:
         try:
-            data = os.read(read.fileno(), 1 << 16)
+            data = os.read(read.fileno(), PIECE)
         except OSError:
             data = b""
+        last, rest = not data, rest + data
+        end = len(rest) if last or len(rest) > PIECE else rest.rfind(b"\n") + 1
+        data, rest = without_places(os.fsdecode(rest[:end])).encode(errors="surrogateescape"), rest[end:]
         if not data:
-            break
+            continue
         with contextlib.suppress(OSError):
             if file is not None and size > LARGEST_LOG:
                 file.close()

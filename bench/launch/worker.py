@@ -24,7 +24,7 @@ from bench import plugins, provenance, records
 from bench.cache import cache_folder
 from bench.cell import Run, Unit
 from bench.engine import Way
-from bench.errors import first_line
+from bench.errors import first_line, without_places
 from bench.experiments import EXPERIMENTS, Context, Result, Stopped
 from bench.experiments.base import identity_row
 from bench.launch import evaluator as beside
@@ -162,7 +162,7 @@ def _told(error: Exception) -> Failed | Full:
     print(f"traceback {name}:", file=sys.stderr)
     traceback.print_exception(error)
     oom = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return Failed("oom" if oom else "failed", first_line(error), name)
+    return Failed("oom" if oom else "failed", without_places(first_line(error)), name)
 
 
 def _check_code(unit: Unit) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -43,6 +42,9 @@ STEEP = 1.1
 
 PUBLISHED = 20
 """Runs whose publication is timed."""
+
+OPENING, MOST_OPENED = ("loading", "loading, all in one file", "report", "doctor"), 10_000
+"""Steps that open every file, and runs up to which they are timed: of ten times as many they take an hour."""
 
 MEMORY, PATIENCE = 10 << 30, 3600
 """Bytes of address space and seconds that a step may take."""
@@ -85,6 +87,9 @@ PUBLISH = (
     "from bench import records; frame = records.load_run(next((folder / 'runs').iterdir())); "
     "frames = [frame.assign(seed=s, run_id=frame['cell_id'] + f'-s{s}') for s in range(1000, 1020)]"
 )
+PACK = (
+    "import pandas as pd; from bench import records; records.load(folder)[0].to_parquet(folder.parent / 'pack.parquet')"
+)
 STEPS = {
     "planning": (CLI, "main(['run', '--grid', str(grid), '--out', str(folder / 'none'), '--dry-run'])"),
     "writing the manifest": (MANIFEST, "run._write_manifest(grid, run.Options(folder=folder), 'cpu')"),
@@ -94,6 +99,7 @@ STEPS = {
     "status": (CLI, "main(['status', str(folder)])"),
     "status, a second look": ("from bench.launch.status import Look; look = Look(folder); look.see()", "look.see()"),
     "loading": (RECORDS, "records.load(folder)"),
+    "loading, all in one file": (PACK, "pd.read_parquet(folder.parent / 'pack.parquet')"),
     "report": (CLI, "main(['report', str(folder)])"),
     "doctor": (CLI, "main(['doctor', str(folder)])"),
 }
@@ -216,8 +222,9 @@ def measure(runs: int, base: Path) -> Iterator[Cost]:
         fill(folder, grid)
     else:
         (folder / "runs").mkdir(parents=True)
-    names = [name for name in STEPS if name != "doctor" or importlib.util.find_spec("bench.launch.doctor")]
-    for name in names:
+    for name in STEPS:
+        if runs > MOST_OPENED and name in OPENING:
+            continue
         if runs < FAR or name in ("planning", "writing the manifest"):
             yield cost(name, runs, grid, folder)
     if runs >= FAR:
