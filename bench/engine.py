@@ -16,7 +16,7 @@ from bench.lifted import Lifted
 from bench.networks import Network
 from bench.optim import Parameters
 from bench.plain_loop import PlainLoop
-from bench.problem import READINGS, SITES, Problem, Tree, leaves, tree_map
+from bench.problem import READINGS, SITES, Problem, Tree, at, leaves, tree_map
 
 Way: TypeAlias = Literal["loop", "vmap", "compiled", "cuda_graph"]
 """How the replicas of a unit are stepped: one after the other, lifted, lifted and compiled, or that in CUDA graphs."""
@@ -127,6 +127,8 @@ class Training:
         self._streams = self._make_streams()
         self._state = self._make_state(begin or {})
         self._stepper = _stepper(problem, way, self._device.type)
+        self.together = [slice(r, r + 1) for r in range(len(seeds))] if way == "loop" else [slice(None)]
+        """Which replicas are read at once: in the plain loop each alone, whose bits are then those of any company."""
 
     def _make_streams(self) -> Tree:
         """The draws of a critic step and of a generator step, by name."""
@@ -260,9 +262,10 @@ class Training:
         return self._apply(self.problem.critic, {**self._state["critic"], **self._state["critic_buffers"]}, packs)
 
     def _apply(self, network: Network, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+        apply, x = torch.func.vmap(network.apply), x.to(self._device, self._dtype)
         with torch.no_grad():
-            result: torch.Tensor = torch.func.vmap(network.apply)(parameters, x.to(self._device, self._dtype))
-        return result
+            parts = [apply(at(parameters, own), x[own]) for own in self.together]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def readings(self) -> dict[str, torch.Tensor]:
         """Means of the readings over the player's updates since the last call: name -> [R]."""

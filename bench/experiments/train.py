@@ -21,6 +21,7 @@ from bench.checkpoints import CheckpointError, go_on
 from bench.experiments import evidence
 from bench.experiments.base import Context, Result, Row, check_keys, identity_row, skipped
 from bench.experiments.session import Observe, Session, schedule
+from bench.problem import at
 from bench.settings import SettingError, build, reads
 from datasets import DATASETS
 
@@ -153,7 +154,14 @@ class _Judged:
     def _read(self, fake: torch.Tensor) -> None:
         real = evidence.load(self._path("real"))["fresh"][:, : self.evidence.probed]
         training = self.training
-        found = probes.training_readings(self.problem, training.state, training.scalars, self.draws, real, fake)
+        state, scalars = training.state, training.scalars
+        parts = [
+            probes.training_readings(
+                self.problem, at(state, own), at(scalars, own), at(self.draws, own), real[own], fake[own]
+            )
+            for own in training.together
+        ]
+        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         self.session.read({**training.readings(), **found})
 
     def _judge(self, step: int) -> Future[list[dict[str, float]]]:
