@@ -193,7 +193,7 @@ def _launch(
                     queue, orders, workers=plan.workers, timeout=options.timeout, display=display, driver=leases.driver
                 )
             if leases.alone():
-                _tidy(options.folder)
+                _tidy(options.folder, done=records.finished(options.folder).issuperset(run.id for run in grid.runs()))
     except local.Interrupted as stop:
         console.print(
             f"stopped by {stop}; finished runs are published and the same command goes on from here",
@@ -203,9 +203,10 @@ def _launch(
     return 0
 
 
-def _tidy(folder: Path) -> None:
-    """Remove what units have left that are done, and drafts that a kill has."""
-    shutil.rmtree(folder / WORK, ignore_errors=True)
+def _tidy(folder: Path, *, done: bool) -> None:
+    """Remove drafts that a kill has left, and what units have where all is done: another shard goes on from its own."""
+    if done:
+        shutil.rmtree(folder / WORK, ignore_errors=True)
     for draft in (path for name in (records.RUNS, records.SAMPLES) for path in (folder / name).glob(".tmp-*")):
         draft.unlink(missing_ok=True)
 

@@ -252,6 +252,18 @@ def test_a_run_that_fails_is_one_row_and_can_be_tried_again(tmp_path: Path) -> N
     assert set(frame_of(tmp_path / "out")["status"]) == {"ok"}
 
 
+def test_what_another_shard_has_saved_stays_until_all_is_done(tmp_path: Path) -> None:
+    bench, saved = Bench(tmp_path), tmp_path / "out" / "work" / "theirs" / "state.safetensors"
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    words = ("run", "--grid", bench.grid(), "--out", "out", "--way", "vmap")
+    assert bench(*words, "--shard", "1/2").returncode == 0
+    assert 0 < len(records.finished(tmp_path / "out")) < 4
+    assert saved.exists()
+    assert bench(*words).returncode == 0
+    assert not (tmp_path / "out" / "work").exists()
+
+
 def test_a_diverged_run_is_a_result(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     entry = "{name: minimax, optimizer: {lr: [1.0e-4, 1.0e+38]}}"
