@@ -22,12 +22,16 @@ def told(item: str, injected: int, survived: int, note: str = "") -> None:
             csv.writer(file).writerow([item, injected, survived, note, test])
 
 
+def latest(rows: list[list[str]]) -> list[list[str]]:
+    """In the order of items; of a test that ran twice, the last result."""
+    kept = {(row[0], row[4]): row for row in rows}
+    return sorted(kept.values(), key=lambda row: (row[0][0], int(row[0][1:].split("-")[0]), row[4]))
+
+
 def table(rows: list[list[str]]) -> str:
-    """As Markdown, in the order of items; a test that ran twice stands with its last result."""
-    latest = {(row[0], row[4]): row for row in rows}
-    ordered = sorted(latest.values(), key=lambda row: (row[0][0], int(row[0][1:].split("-")[0]), row[4]))
+    """As Markdown."""
     lines = ["| Item | Injected | Survived | | Command |", "| --- | --: | --: | --- | --- |"]
-    for item, injected, survived, note, test in ordered:
+    for item, injected, survived, note, test in rows:
         command = f"python -m pytest -n 0 -m '' '{test}'"
         lines.append(f"| {item} | {injected} | {survived} | {note} | `{command}` |")
     return "\n".join(lines) + "\n"
@@ -35,7 +39,7 @@ def table(rows: list[list[str]]) -> str:
 
 if __name__ == "__main__":
     with Path(sys.argv[1]).open(newline="") as read:
-        found = list(csv.reader(read))
+        found = latest(list(csv.reader(read)))
     folder = Path(__file__).resolve().parents[2] / "results" / "campaigns"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "campaigns.md").write_text(table(found))
