@@ -1,8 +1,8 @@
 """How much memory a unit of replicas needs, and how much disk its runs take: estimated from settings, before any work.
 
 Numbers that are held are counted, and weighed by factors that real workers were found to need: an estimate is meant to
-lie between what is needed and three times that. Torch is not loaded, and of cells that differ little all is read once
-while settings are `remembered <bench.settings.remembering>`.
+lie between .8 and three times what is needed, and launches plan with 90 % of what is free. Torch is not loaded, and of
+cells that differ little all is read once while settings are `remembered <bench.settings.remembering>`.
 
 Shape letters: R replica, N samples that are compared, E numbers of a sample, Z latent, O observations.
 """

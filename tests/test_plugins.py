@@ -10,12 +10,13 @@ import multiprocessing
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,12 @@ def tables() -> Iterator[None]:
     """Loads plug-ins in this process, as a command would, and forgets them after."""
     kept = [dict(kind.table) for kind in KINDS]
     yield
-    for kind, table in zip(KINDS, kept, strict=True):
+    forget(kept)
+
+
+def forget(tables: Sequence[Mapping[str, Any]]) -> None:
+    """Plug-ins, for the tables as they were before."""
+    for kind, table in zip(KINDS, tables, strict=True):
         kind.table.clear()
         kind.table.update(table)
     for name in [name for name in sys.modules if name.startswith("_bench_plugin_")]:

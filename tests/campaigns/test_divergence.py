@@ -137,15 +137,6 @@ class Ill(Training):
             self.scalars["objective"][site][STRUCK] = 1.0 if what == "gradient" else value
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """As a worker has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(autouse=True)
 def _fragile(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, objective in OBJECTIVES.items():

@@ -24,8 +24,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from table import told
+from test_plugins import forget
 
-from bench import ROOT, judge, plugins, records, sources
+from bench import ROOT, judge, plugins, records
 from bench.cell import Cell, Run, canonical, flatten, source_digest
 from bench.experiments import EXPERIMENTS, make_cell
 from bench.experiments.train import Evaluate
@@ -232,17 +233,6 @@ def _tables() -> Iterator[None]:
     kept = [dict(kind.table) for kind in KINDS]
     yield
     forget(kept)
-
-
-def forget(tables: Sequence[Mapping[str, Any]]) -> None:
-    for kind, table in zip(KINDS, tables, strict=True):
-        kind.table.clear()
-        kind.table.update(table)
-    for name in [name for name in sys.modules if name.startswith("_bench_plugin_")]:
-        del sys.modules[name]
-    for memory in (plugins._loaded, plugins._entries, sources.HOMES):
-        memory.clear()
-    source_digest.cache_clear()
 
 
 @pytest.mark.usefixtures("_tables")

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,15 +37,6 @@ CUTS = [[0, 1, 2, 3, 4]], [[0, 1], [2, 3, 4]], [[0], [1], [2], [3], [4]]
 """Seeds 0 to 4 in one unit, in two, in five."""
 WAYS: tuple[Way, ...] = ("vmap", "vmap", "loop")
 CAMPAIGN = pytest.mark.campaign
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """As a worker has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def raw_of(objective: str, batch_size: int = 16, width: int = 8, steps: int = 40, **own: Any) -> dict[str, Any]:
